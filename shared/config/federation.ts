@@ -1,0 +1,196 @@
+/** Schema of federation.yaml. Cross-field checks (headroom, thresholds) are in `coordinator/config.ts`. */
+import { z } from "zod";
+import { duration } from "./units.ts";
+
+const name = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[a-z0-9][a-z0-9-]*$/, "lower-case letters, digits and hyphens");
+const className = z.string().min(1).max(64);
+
+const optimizer = z.strictObject({
+  name: z.enum(["sgd", "momentum", "adam", "adamax", "rmsprop", "adagrad", "adadelta"]).default("adam"),
+  learningRate: z.number().positive().max(10).default(0.002),
+  momentum: z.number().min(0).lt(1).default(0.9),
+});
+
+const serverStep = {
+  serverLearningRate: z.number().positive().max(10).default(0.01),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.99),
+  tau: z.number().positive().default(1e-3),
+};
+
+const strategy = z.discriminatedUnion("name", [
+  z.strictObject({
+    name: z.literal("fedavg"),
+    serverLearningRate: z.number().positive().max(10).default(1),
+    serverMomentum: z.number().min(0).lt(1).default(0),
+  }),
+  z.strictObject({ name: z.literal("fedprox"), mu: z.number().positive().default(0.01) }),
+  z.strictObject({ name: z.literal("fedadam"), ...serverStep }),
+  z.strictObject({ name: z.literal("fedyogi"), ...serverStep }),
+  z.strictObject({
+    name: z.literal("fedadagrad"),
+    serverLearningRate: serverStep.serverLearningRate,
+    tau: serverStep.tau,
+  }),
+]);
+
+const tls = z.strictObject({ cert: z.string(), key: z.string() });
+
+export const federationConfig = z.strictObject({
+  federation: name,
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(7),
+  listen: z
+    .strictObject({
+      host: z.string().default("127.0.0.1"),
+      port: z.int().min(0).max(65535).default(7443),
+      tls: tls.nullable().default(null),
+      /** TLS ends at a proxy in front, or the operator insists on plain text beyond loopback. */
+      behindProxy: z.boolean().default(false),
+      insecurePlainText: z.boolean().default(false),
+    })
+    .prefault({}),
+  authority: z.enum(["embedded", "offline"]).default("embedded"),
+  model: z
+    .strictObject({
+      name: z.string().min(1).default("allulook4"),
+      preset: z.enum(["nano", "tiny", "small", "base"]).default("nano"),
+      init: z.literal("random").default("random"),
+    })
+    .prefault({}),
+  labels: z
+    .strictObject({
+      detection: z.array(className).max(512).default([]),
+      segmentation: z.array(className).max(255).default([]),
+      scene: z.array(className).max(512).default([]),
+      depth: z.strictObject({ kind: z.enum(["metric", "relative", "inverse", "none"]).default("metric") }).prefault({}),
+    })
+    .prefault({}),
+  input: z
+    .strictObject({
+      size: z.tuple([z.int().min(32).max(2048), z.int().min(32).max(2048)]).default([128, 128]),
+      modalities: z
+        .array(z.enum(["rgb", "depth", "text"]))
+        .min(1)
+        .default(["rgb", "depth", "text"]),
+    })
+    .prefault({}),
+  training: z
+    .strictObject({
+      localSteps: z.int().min(1).max(1_000_000).optional(),
+      localEpochs: z.int().min(1).max(10_000).optional(),
+      batchSize: z.int().min(1).max(1024).default(8),
+      optimizer: optimizer.prefault({}),
+      proximal: z.number().min(0).default(0),
+      trainable: z.enum(["all", "heads"]).default("all"),
+      losses: z
+        .strictObject({
+          segmentation: z
+            .array(z.enum(["crossEntropy", "dice"]))
+            .min(1)
+            .default(["crossEntropy", "dice"]),
+          detection: z
+            .array(z.enum(["focal", "giou"]))
+            .min(1)
+            .default(["focal", "giou"]),
+          depth: z
+            .array(z.enum(["l1", "l2"]))
+            .min(1)
+            .default(["l2"]),
+          weights: z
+            .union([
+              z.enum(["learned", "fixed"]),
+              z.strictObject({
+                detection: z.number().min(0),
+                segmentation: z.number().min(0),
+                depth: z.number().min(0),
+                scene: z.number().min(0),
+              }),
+            ])
+            .default("learned"),
+        })
+        .prefault({}),
+    })
+    .prefault({})
+    .refine((t) => t.localSteps === undefined || t.localEpochs === undefined, {
+      path: ["localEpochs"],
+      message: "give localSteps or localEpochs, not both",
+    }),
+  clip: z
+    .strictObject({
+      norm: z.number().positive().nullable().default(null),
+      coordinate: z.number().positive().max(1000).default(1),
+    })
+    .prefault({}),
+  strategy: strategy.prefault({ name: "fedavg" }),
+  schedule: z
+    .strictObject({
+      rounds: z.int().min(1).max(1_000_000).default(20),
+      untilMetric: z
+        .strictObject({
+          head: z.enum(["segmentation", "detection", "depth", "scene"]),
+          metric: z.string(),
+          atLeast: z.number().optional(),
+          atMost: z.number().optional(),
+        })
+        .nullable()
+        .default(null),
+      untilDate: z.iso.datetime({ offset: true }).nullable().default(null),
+      every: z.string().default("continuous"),
+      cohort: z
+        .strictObject({
+          fraction: z.number().gt(0).max(1).default(1),
+          min: z.int().min(1).max(10_000).default(4),
+          max: z.int().min(1).max(10_000).default(64),
+          overSelect: z.number().min(1).max(10).default(1.3),
+        })
+        .prefault({}),
+      minSurvivors: z.int().min(1).max(10_000).default(3),
+      phaseDeadlines: z
+        .strictObject({
+          recruit: duration.prefault("10m"),
+          shareKeys: duration.prefault("2m"),
+          train: z.union([z.literal("progress"), duration]).default("progress"),
+          unmask: duration.prefault("2m"),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  secureAggregation: z
+    .strictObject({
+      mode: z.enum(["malicious", "semi-honest", "off"]).default("malicious"),
+      wordBits: z.union([z.literal(32), z.literal(16)]).default(32),
+      maxWeight: z.int().min(1).max(65536).default(64),
+      examplesPerWeight: z.int().min(1).default(8),
+    })
+    .prefault({}),
+  privacy: z.strictObject({ unit: z.literal("none").default("none") }).prefault({}),
+  release: z
+    .strictObject({
+      every: z.int().min(1).default(1),
+      dtype: z.enum(["int8", "fp16", "fp32"]).default("int8"),
+      maxDrop: z.number().min(0).max(1).default(0.01),
+      keyframeEvery: z.int().min(1).default(10),
+    })
+    .prefault({}),
+  retry: z.strictObject({ patience: duration.prefault("10m") }).prefault({}),
+  evaluation: z
+    .strictObject({
+      every: z.int().min(1).default(1),
+      holdout: z.number().gt(0).lt(1).default(0.2),
+      split: z.enum(["contiguous", "stratified"]).default("contiguous"),
+      patience: duration.prefault("10m"),
+    })
+    .prefault({}),
+});
+
+/** federation.yaml with every default filled in; durations are milliseconds. */
+export type FederationConfig = z.infer<typeof federationConfig>;
+export type Labels = FederationConfig["labels"];
