@@ -1,0 +1,96 @@
+/**
+ * Control messages between coordinator and client: one schema each, one union per direction. Secure-aggregation
+ * steps travel inside as signed envelopes (`shared/secagg/signed.ts`); large bytes go over HTTP by their hash.
+ * Every message is safe to repeat: the receiver recognises it by sid and step and answers the same again.
+ */
+import { z } from "zod";
+import { clientName, sha256Hex } from "../ids.ts";
+import { signedStep } from "../secagg/signed.ts";
+import { certificate } from "../secagg/certificate.ts";
+import { sessionContext } from "../secagg/session.ts";
+import { chainLink } from "./release.ts";
+
+/** Raised with every change that an older peer would not understand. */
+export const PROTOCOL_VERSION = 1;
+/** One control message, serialised; larger ones are refused before they are parsed. */
+export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** Clients send a heartbeat this often; after three missed ones a client counts as gone. */
+export const HEARTBEAT_MS = 1_000;
+
+const reason = z.strictObject({ code: z.string().max(64), message: z.string().max(2_000) });
+
+export const clientMessage = z.discriminatedUnion("type", [
+  /** Ready for rounds of this plan: the site's people have approved it. */
+  z.strictObject({ type: z.literal("ready"), configHash: sha256Hex, version: z.int().min(-1) }),
+  z.strictObject({
+    type: z.literal("heartbeat"),
+    sid: sha256Hex.nullable(),
+    progress: z.strictObject({ step: z.int().min(0), steps: z.int().min(0) }).nullable(),
+  }),
+  z.strictObject({ type: z.literal("step"), signed: signedStep }),
+  /** This client takes no (further) part in the attempt, and why. */
+  z.strictObject({ type: z.literal("decline"), sid: sha256Hex, reason }),
+  z.strictObject({ type: z.literal("installed"), version: z.int().min(0), paramsHash: sha256Hex }),
+]);
+export type ClientMessage = z.infer<typeof clientMessage>;
+
+export const coordinatorMessage = z.discriminatedUnion("type", [
+  /** The training plan: federation.yaml without what concerns the coordinator alone, as canonical JSON. */
+  z.strictObject({ type: z.literal("plan"), plan: z.string().max(256 * 1024), configHash: sha256Hex }),
+  /** Invitation to one attempt of one round (or evaluation), signed by the coordinator. */
+  z.strictObject({
+    type: z.literal("begin"),
+    session: sessionContext,
+    /** The version to train from or to score; its params hash is `session.parentHash`. */
+    version: z.int().min(0),
+    signature: z.string().max(128),
+  }),
+  /** Everybody who advertised keys: certificate and signed advertise-keys step. */
+  z.strictObject({
+    type: z.literal("roster"),
+    sid: sha256Hex,
+    members: z.array(z.strictObject({ certificate, advertised: signedStep })).max(10_000),
+    revoked: z.string().max(1024 * 1024),
+  }),
+  /** The share-keys steps addressed to this client. */
+  z.strictObject({ type: z.literal("shares"), sid: sha256Hex, steps: z.array(signedStep).max(10_000) }),
+  /** The survivors' signed masked-input steps: the list that is to be signed. */
+  z.strictObject({ type: z.literal("survivors"), sid: sha256Hex, steps: z.array(signedStep).max(10_000) }),
+  /** The survivors' signatures over the list; asks for the shares. */
+  z.strictObject({ type: z.literal("unmask"), sid: sha256Hex, steps: z.array(signedStep).max(10_000) }),
+  z.strictObject({
+    type: z.literal("ended"),
+    sid: sha256Hex,
+    outcome: z.enum(["completed", "failed", "void"]),
+    reason: reason.nullable(),
+    transcriptDigest: sha256Hex.nullable(),
+    signature: z.string().max(128),
+  }),
+  /** A version was committed (chain link) and, later, released (manifest). */
+  z.strictObject({ type: z.literal("committed"), link: chainLink }),
+  z.strictObject({ type: z.literal("released"), version: z.int().min(0), manifestHash: sha256Hex }),
+  z.strictObject({ type: z.literal("stopped"), reason: z.string().max(2_000) }),
+]);
+export type CoordinatorMessage = z.infer<typeof coordinatorMessage>;
+
+/** What a receiver answers to every message once it is durable, or why it is refused. */
+export const ack = z.union([z.strictObject({ ok: z.literal(true) }), z.strictObject({ error: reason })]);
+export type Ack = z.infer<typeof ack>;
+
+/** HTTP: enrolment. */
+export const joinRequest = z.strictObject({
+  protocol: z.literal(PROTOCOL_VERSION),
+  token: z.string().max(512),
+  name: clientName,
+  /** ed25519 public key, hex. */
+  signingKey: sha256Hex,
+  /** Signature over (token, name, signingKey): proof of possession, hex. */
+  proof: z.string().regex(/^[0-9a-f]{128}$/),
+});
+export const joinAnswer = z.strictObject({
+  federation: z.string().max(64),
+  coordinatorKey: sha256Hex,
+  authorityKey: sha256Hex,
+  /** null until the offline authority has signed. */
+  certificate: certificate.nullable(),
+});
