@@ -30,6 +30,18 @@ export const ERRORS = {
   TOKEN_INVALID: "The invitation is not valid; ask the operator for a new one.",
   TOKEN_EXPIRED: "The invitation has expired; ask the operator for a new one.",
   TOKEN_USED: "The invitation was used already; ask the operator for a new one.",
+  // site policy (exit 3)
+  PLAN_INVALID: "The coordinator's training plan is damaged or from another version; ask the operator.",
+  POLICY_NOT_APPROVED: "Read `allulook plan show`, then run `allulook plan approve`; nothing runs before.",
+  POLICY_HOURS: "Outside the hours of site.yaml (policy.hours); the client takes part again when they begin.",
+  POLICY_MODEL: "This site does not allow the model; add it to policy.models in site.yaml if it should.",
+  POLICY_SECURE_AGGREGATION: "The plan protects less than policy.requireSecureAggregation in site.yaml demands.",
+  POLICY_MIN_COHORT: "The cohort is smaller than policy.minCohort in site.yaml; wait for more sites or lower it.",
+  POLICY_MIN_SURVIVORS: "Fewer sites would be summed than policy.minSurvivors in site.yaml demands.",
+  POLICY_VOID: "A round from this parent was signed void; policy.allowVoid in site.yaml forbids to train on it again.",
+  POLICY_PRIVACY: "The plan's privacy loss is unbounded or above policy.privacy.maxEpsilon in site.yaml.",
+  SITE_LOCKED: "Another process uses this site folder; stop it first.",
+  SITE_INCOMPLETE: "The site folder lacks what joining writes; run `allulook join TOKEN`.",
   // storage
   STORE_FULL: "The disk is full; make room, the transfer resumes by itself.",
   STORE_CORRUPT: "Stored bytes do not match their hash; restore the folder from a backup.",

@@ -1,0 +1,51 @@
+/** Schema of site.yaml: where the data lies, what its labels mean, and what this site allows. */
+import { z } from "zod";
+import { CodedError } from "../errors.ts";
+import { bandwidth } from "./units.ts";
+import { parseWindows } from "./window.ts";
+
+const hours = z.string().transform((text, context) => {
+  try {
+    return parseWindows(text, "hours");
+  } catch (error) {
+    context.addIssue({ code: "custom", message: error instanceof CodedError ? error.message : String(error) });
+    return z.NEVER;
+  }
+});
+
+export const sitePolicy = z.strictObject({
+  /** The plan is shown and approved by a person: after every change of the plan, or once for good. */
+  approve: z.enum(["every-change", "once"]).default("every-change"),
+  /** Fewest clients in a training cohort (those who advertised keys), this one included. */
+  minCohort: z.int().min(1).max(10_000).default(4),
+  /** Fewest clients whose deltas are in one sum. */
+  minSurvivors: z.int().min(1).max(10_000).default(3),
+  /** The least protection this site accepts: malicious > semi-honest > off. */
+  requireSecureAggregation: z.enum(["malicious", "semi-honest", "off"]).default("malicious"),
+  privacy: z.strictObject({ maxEpsilon: z.number().positive().nullable().default(null) }).prefault({}),
+  models: z.array(z.string().min(1)).min(1).default(["allulook4"]),
+  /** May the parent of a round that was signed void be trained on again? */
+  allowVoid: z.boolean().default(true),
+  /** When this site trains, in its own time zone unless one is named; null: always. */
+  hours: hours.nullable().default(null),
+  cpu: z
+    .strictObject({ threads: z.int().min(1).max(1024).default(2), nice: z.int().min(0).max(19).default(10) })
+    .prefault({}),
+  /** Bytes a second; null: no limit. */
+  bandwidth: z
+    .strictObject({ up: bandwidth.nullable().default(null), down: bandwidth.nullable().default(null) })
+    .prefault({}),
+});
+export type SitePolicy = z.infer<typeof sitePolicy>;
+
+export const siteConfig = z.strictObject({
+  coordinator: z.url({ protocol: /^https?$/, error: "expected an http:// or https:// address" }),
+  /** Folder with annotations.json or plain pictures; relative to the site folder. */
+  data: z.string().min(1).default("./data"),
+  /** This site's class names -> the federation's. */
+  labels: z.strictObject({ map: z.record(z.string(), z.string().min(1)).default({}) }).prefault({}),
+  policy: sitePolicy.prefault({}),
+});
+
+/** site.yaml with every default filled in. */
+export type SiteConfig = z.infer<typeof siteConfig>;
