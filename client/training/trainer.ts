@@ -1,0 +1,52 @@
+/**
+ * The port of local training: what a round needs from whatever trains a model on a site's data.
+ * `allulook-trainer.ts` implements it for the models of the registry; simulations add clients that do not train.
+ */
+import type { ParamLayout } from "../../shared/params/layout.ts";
+import type { Rng } from "../../shared/rng/rng.ts";
+import type { StatisticsLayout } from "../../models/metrics/statistics.ts";
+
+export interface TrainingProgress {
+  /** Optimizer steps done and to do in this round. */
+  readonly step: number;
+  readonly steps: number;
+  /** Loss of the step just done. */
+  readonly loss: number;
+}
+
+export interface TrainingJob {
+  /** The global params, in the order of the trainer's layout; not changed. */
+  readonly params: Float32Array;
+  readonly round: number;
+  /** Order of samples, augmentation and modality dropout draw from this stream and nothing else. */
+  readonly rng: Rng;
+  /** Aborting rejects with the signal's reason, at the next step. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: TrainingProgress) => void;
+  /** Where to save the state every few steps; a job found there for the same round and params goes on, to the same bits. */
+  readonly checkpointDir?: string;
+}
+
+export interface TrainingResult {
+  /** Params after training minus `job.params`. */
+  readonly delta: Float32Array;
+  /** Samples processed, each as often as it was drawn. */
+  readonly examplesSeen: number;
+  readonly lossSum: number;
+  /** Steps summed in `lossSum`. */
+  readonly lossCount: number;
+}
+
+export interface Trainer {
+  /** Exactly the federated (trainable) params. */
+  readonly layout: ParamLayout;
+  /** Training samples held, after the hold-out is taken off. */
+  readonly examples: number;
+  readonly evaluationExamples: number;
+  readonly statistics: StatisticsLayout;
+  /** Deterministic for (params, seed, round, client name) and engine and thread setting. Throws UPDATE_NOT_FINITE. */
+  train(job: TrainingJob): Promise<TrainingResult>;
+  /** Values of `statistics` on the held-out samples: non-negative integers < 2^53, additive over clients. */
+  evaluate(params: Float32Array, signal: AbortSignal): Promise<Float64Array>;
+  dispose(): void;
+}
