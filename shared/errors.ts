@@ -13,6 +13,9 @@ export const ERRORS = {
   DATA_PICTURE: "A picture cannot be decoded (truncated or not a picture); replace or remove it.",
   DATA_DEPTH: "A depth map is unusable (not 16-bit PNG, or not finite); replace or remove it.",
   DATA_UNKNOWN_CLASS: "Map this class name onto one of the federation's labels in site.yaml (labels.map).",
+  DATA_SEGMENTATION: "A mask is unusable (not 8-bit PNG, other size, or an undeclared class id); correct or remove it.",
+  DATA_MISSING_FILE: "A file named by the dataset is not there or cannot be read; restore it or remove its entry.",
+  DATA_PATH: "File names must stay inside the dataset's folder: no absolute path, no `..`, no link leading out.",
   // model and training
   ENGINE_UNAVAILABLE: "Run `allulook engine install`, or `allulook doctor` to see what is missing.",
   MODEL_UNKNOWN: "Run `allulook model list` for the models and presets there are.",
@@ -44,6 +47,7 @@ export const ERRORS = {
   SITE_INCOMPLETE: "The site folder lacks what joining writes; run `allulook join TOKEN`.",
   // storage
   STORE_FULL: "The disk is full; make room, the transfer resumes by itself.",
+  STORE_MIGRATION: "The database was made by another version; run that version, or restore the folder from a backup.",
   STORE_CORRUPT: "Stored bytes do not match their hash; restore the folder from a backup.",
 } as const satisfies Record<string, string>;
 
