@@ -1,0 +1,40 @@
+/** What travels between a {@link TrainerPool} and its workers. */
+import type { FederationConfig } from "../../shared/config/federation.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
+import type { Trainer, TrainingProgress } from "./trainer.ts";
+
+/** Plain data from which a worker makes a trainer. */
+export interface TrainerSpec {
+  readonly clientName: string;
+  readonly config: Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation">;
+  readonly seed: number;
+  readonly data: {
+    readonly dir: string;
+    /** The site's class names to the federation's. */
+    readonly map?: Readonly<Record<string, string>>;
+    /** The samples that belong to this client; all when left out. */
+    readonly indices?: readonly number[];
+  };
+}
+
+export type TrainerFacts = Pick<Trainer, "layout" | "examples" | "evaluationExamples" | "statistics">;
+
+export type ToWorker =
+  | { kind: "engine" }
+  | { kind: "create"; trainer: number; spec: TrainerSpec }
+  | {
+      kind: "train";
+      trainer: number;
+      params: Float32Array;
+      round: number;
+      rng: [number, number, number, number];
+      checkpointDir?: string;
+    }
+  | { kind: "evaluate"; trainer: number; params: Float32Array }
+  | { kind: "dispose"; trainer: number }
+  | { kind: "abort"; call: number };
+
+export type FromWorker =
+  | { kind: "progress"; call: number; progress: TrainingProgress }
+  | { kind: "result"; call: number; value: unknown }
+  | { kind: "error"; call: number; code: ErrorCode; text: string; details: Record<string, unknown> };
