@@ -67,5 +67,7 @@ export async function generateDatabaseClient() {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  process.stderr.write((await generateDatabaseClient()) ? "database client generated\n" : "database client is current\n");
+  process.stderr.write(
+    (await generateDatabaseClient()) ? "database client generated\n" : "database client is current\n",
+  );
 }

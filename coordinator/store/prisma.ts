@@ -20,43 +20,44 @@ const BUSY_TIMEOUT_MS = 5_000;
 const ROWS_A_STATEMENT = 500;
 
 /** Opens (and creates or migrates) the database file. */
-export async function openPrismaStore(file: string): Promise<FederationStore> {
-  const path = resolve(file);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const adapter = new PrismaLibSql({ url: pathToFileURL(path).href, timeout: BUSY_TIMEOUT_MS });
-  const raw = await adapter.connect();
-  try {
-    await raw.executeScript("PRAGMA journal_mode=WAL;");
-    await migrate(
-      {
-        async rows(sql) {
-          const result = await raw.queryRaw({ sql, args: [], argTypes: [] });
-          return result.rows.map((row) => Object.fromEntries(result.columnNames.map((name, i) => [name, row[i]])));
+export function openPrismaStore(file: string): Promise<FederationStore> {
+  return guarded(async () => {
+    const path = resolve(file);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const adapter = new PrismaLibSql({ url: pathToFileURL(path).href, timeout: BUSY_TIMEOUT_MS });
+    const raw = await adapter.connect();
+    try {
+      await raw.executeScript("PRAGMA journal_mode=WAL;");
+      await migrate(
+        {
+          async rows(sql) {
+            const result = await raw.queryRaw({ sql, args: [], argTypes: [] });
+            return result.rows.map((row) => Object.fromEntries(result.columnNames.map((name, i) => [name, row[i]])));
+          },
+          script: (sql) => raw.executeScript(sql),
         },
-        script: (sql) => raw.executeScript(sql),
-      },
-      await migrationsFolder(),
-    );
-  } finally {
-    await raw.dispose();
-  }
-  const prisma = new PrismaClient({ adapter });
-  await prisma.$connect();
-  return new PrismaStore(prisma);
+        await migrationsFolder(),
+      );
+    } finally {
+      await raw.dispose();
+    }
+    const prisma = new PrismaClient({ adapter });
+    await prisma.$connect();
+    return new PrismaStore(prisma);
+  });
 }
 
-interface PendingAppend {
-  readonly events: readonly string[];
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
+interface Batch {
+  readonly events: string[];
+  readonly done: Promise<void>;
 }
 
 class PrismaStore implements FederationStore {
   readonly #prisma: PrismaClient;
-  #pending: PendingAppend[] = [];
-  /** Tail of the event log's write queue: appends that arrive while one commit is under way share the next. */
+  /** Tail of the event log's write queue. */
   #writing: Promise<void> = Promise.resolve();
-  #flushScheduled = false;
+  /** The batch that waits for its turn: appends that arrive while a commit is under way share the next one. */
+  #open: Batch | null = null;
 
   constructor(prisma: PrismaClient) {
     this.#prisma = prisma;
@@ -64,34 +65,31 @@ class PrismaStore implements FederationStore {
 
   append(events: readonly string[]): Promise<void> {
     if (events.length === 0) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#pending.push({ events, resolve, reject });
-      if (this.#flushScheduled) return;
-      this.#flushScheduled = true;
-      this.#writing = this.#writing.then(() => this.#flush());
-    });
-  }
-
-  async #flush(): Promise<void> {
-    this.#flushScheduled = false;
-    const batch = this.#pending;
-    this.#pending = [];
-    if (batch.length === 0) return;
-    const rows = batch.flatMap(({ events }) => events.map((event) => ({ event })));
-    try {
-      const chunks: { event: string }[][] = [];
-      for (let i = 0; i < rows.length; i += ROWS_A_STATEMENT) chunks.push(rows.slice(i, i + ROWS_A_STATEMENT));
-      if (chunks.length === 1) await this.#prisma.event.createMany({ data: rows });
-      else await this.#prisma.$transaction(chunks.map((data) => this.#prisma.event.createMany({ data })));
-      for (const append of batch) append.resolve();
-    } catch (error) {
-      const coded = storageError(error);
-      for (const append of batch) append.reject(coded);
+    if (this.#open === null) {
+      const rows: string[] = [];
+      const done = this.#inOrder(() => {
+        if (this.#open?.events === rows) this.#open = null;
+        return this.#insert(rows);
+      });
+      this.#open = { events: rows, done };
     }
+    this.#open.events.push(...events);
+    return this.#open.done;
   }
 
-  /** Runs after all appends made before it. */
+  async #insert(rows: readonly string[]): Promise<void> {
+    const inserts = [];
+    for (let i = 0; i < rows.length; i += ROWS_A_STATEMENT) {
+      const data = rows.slice(i, i + ROWS_A_STATEMENT).map((event) => ({ event }));
+      inserts.push(this.#prisma.event.createMany({ data }));
+    }
+    if (inserts.length === 1) await inserts[0];
+    else await this.#prisma.$transaction(inserts);
+  }
+
+  /** Runs after everything queued before it, and closes the open batch, so that later appends come after it. */
   #inOrder<T>(task: () => Promise<T>): Promise<T> {
+    this.#open = null;
     const result = this.#writing.then(() => guarded(task));
     this.#writing = result.then(
       () => undefined,
@@ -114,8 +112,8 @@ class PrismaStore implements FederationStore {
   snapshot(state: string): Promise<void> {
     return this.#inOrder(async () => {
       const previous = await this.#prisma.snapshot.findUnique({ where: { id: 1 }, select: { seq: true } });
-      const newest = await this.#prisma.event.aggregate({ _max: { seq: true } });
-      const seq = Math.max(newest._max.seq ?? 0, previous?.seq ?? 0);
+      const newest = await this.#prisma.event.findFirst({ orderBy: { seq: "desc" }, select: { seq: true } });
+      const seq = Math.max(newest?.seq ?? 0, previous?.seq ?? 0);
       await this.#prisma.$transaction([
         this.#prisma.snapshot.upsert({
           where: { id: 1 },
