@@ -1,0 +1,145 @@
+/** {@link CryptoPort} by node:crypto. Key objects are built once; peers' public keys are kept while in use. */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  hkdfSync,
+  randomFillSync,
+  sign,
+  verify,
+  type KeyObject,
+} from "node:crypto";
+import { SecureRng } from "../rng/secure.ts";
+import type { AgreementKey, CryptoPort, MaskStream, SigningKey } from "../secagg/crypto-port.ts";
+
+// RFC 8410: the DER bytes before a raw key.
+const PRIVATE = { ed25519: "302e020100300506032b657004220420", x25519: "302e020100300506032b656e04220420" };
+const PUBLIC = { ed25519: "302a300506032b6570032100", x25519: "302a300506032b656e032100" };
+type Curve = keyof typeof PUBLIC;
+
+/** Public keys held as key objects; a cohort of 64 has three each, a simulation shares them. */
+const KEPT_KEYS = 4096;
+
+export class NodeCrypto implements CryptoPort {
+  readonly #publicKeys = new Map<string, KeyObject>();
+
+  sha256(...chunks: readonly Uint8Array[]): Uint8Array {
+    const hash = createHash("sha256");
+    for (const chunk of chunks) hash.update(chunk);
+    return plain(hash.digest());
+  }
+
+  hasher() {
+    const hash = createHash("sha256");
+    return { update: (chunk: Uint8Array) => void hash.update(chunk), digest: () => plain(hash.digest()) };
+  }
+
+  hkdfSha256(inputKey: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+    return new Uint8Array(hkdfSync("sha256", inputKey, salt, info, length));
+  }
+
+  signingKey(seed: Uint8Array): SigningKey {
+    const { key, publicKey } = keyPair("ed25519", seed);
+    return { publicKey, sign: (message) => plain(sign(null, message, key)) };
+  }
+
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+    if (publicKey.length !== 32 || signature.length !== 64) return false;
+    try {
+      return verify(null, message, this.#publicKey("ed25519", publicKey), signature);
+    } catch {
+      return false;
+    }
+  }
+
+  agreementKey(secret: Uint8Array): AgreementKey {
+    const { key, publicKey } = keyPair("x25519", secret);
+    return {
+      publicKey,
+      agree: (peer) => {
+        if (peer.length !== 32) return null;
+        try {
+          return plain(diffieHellman({ privateKey: key, publicKey: this.#publicKey("x25519", peer) }));
+        } catch {
+          return null; // OpenSSL refuses a shared secret of zeros
+        }
+      },
+    };
+  }
+
+  maskStream(key: Uint8Array): MaskStream {
+    const cipher = createCipheriv("aes-256-ctr", key, new Uint8Array(16));
+    return {
+      next(byteLength) {
+        const bytes = cipher.update(zeros(byteLength));
+        return bytes.byteOffset % 8 === 0 ? bytes : plain(bytes);
+      },
+    };
+  }
+
+  aeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array {
+    const cipher = createCipheriv("aes-256-gcm", key, nonce);
+    cipher.setAAD(associated);
+    const body = cipher.update(plaintext);
+    cipher.final();
+    const out = new Uint8Array(body.length + 16);
+    out.set(body);
+    out.set(cipher.getAuthTag(), body.length);
+    return out;
+  }
+
+  aeadOpen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array | null {
+    if (sealed.length < 16) return null;
+    const decipher = createDecipheriv("aes-256-gcm", key, nonce, { authTagLength: 16 });
+    decipher.setAAD(associated);
+    decipher.setAuthTag(sealed.subarray(sealed.length - 16));
+    const out = decipher.update(sealed.subarray(0, sealed.length - 16));
+    try {
+      decipher.final();
+    } catch {
+      return null;
+    }
+    return new Uint8Array(out.buffer, out.byteOffset, out.length);
+  }
+
+  #publicKey(curve: Curve, raw: Uint8Array): KeyObject {
+    const name = curve + Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString("latin1");
+    let key = this.#publicKeys.get(name);
+    if (key === undefined) {
+      const der = Buffer.concat([Buffer.from(PUBLIC[curve], "hex"), raw]);
+      key = createPublicKey({ key: der, format: "der", type: "spki" });
+      const oldest = this.#publicKeys.size < KEPT_KEYS ? undefined : this.#publicKeys.keys().next().value;
+      if (oldest !== undefined) this.#publicKeys.delete(oldest);
+      this.#publicKeys.set(name, key);
+    }
+    return key;
+  }
+}
+
+/** Randomness of the operating system. */
+export function systemRandom(): SecureRng {
+  return new SecureRng((bytes) => void randomFillSync(bytes));
+}
+
+function keyPair(curve: Curve, secret: Uint8Array): { key: KeyObject; publicKey: Uint8Array } {
+  const der = Buffer.concat([Buffer.from(PRIVATE[curve], "hex"), secret]);
+  const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+  der.fill(0);
+  const spki = createPublicKey(key).export({ format: "der", type: "spki" });
+  return { key, publicKey: plain(spki.subarray(spki.length - 32)) };
+}
+
+/** A copy that is no Buffer: nothing of Node's pool is shared, and `slice` copies. */
+function plain(buffer: Uint8Array): Uint8Array {
+  return Uint8Array.from(buffer);
+}
+
+let zeroBlock = new Uint8Array(65_536);
+
+function zeros(byteLength: number): Uint8Array {
+  if (byteLength > zeroBlock.length) zeroBlock = new Uint8Array(byteLength);
+  return zeroBlock.subarray(0, byteLength);
+}

@@ -1,0 +1,93 @@
+/**
+ * Masks. A mask is the AES-256-CTR keystream (counter block 0 first) of a key, read as little-endian words of m
+ * bits (32 or 16), one for each element, added or subtracted mod 2^m.
+ *   self mask:     key = HKDF-SHA256(ikm = b, salt = sid, info = "allulook/self-mask/v1"), added
+ *   pairwise mask: key = HKDF-SHA256(ikm = X25519 of the two mask keys, salt = sid, info = "allulook/pairwise-mask/v1"
+ *                  and both public keys), added by the client whose name sorts first, subtracted by the other
+ * Work goes block by block: one block of the vector stays in cache while all masks pass over it.
+ */
+import { hexToBytes } from "@noble/hashes/utils.js";
+import type { CryptoPort, MaskStream } from "./crypto-port.ts";
+import { compareNames, encodeTuple } from "./encoding.ts";
+
+/** Elements mod 2^32 or mod 2^16. */
+export type Words = Uint32Array | Uint16Array;
+export type WordBits = 32 | 16;
+
+export interface Mask {
+  readonly key: Uint8Array;
+  readonly sign: 1 | -1;
+}
+
+/** Bytes of a vector that stay in cache while every mask passes. */
+export const BLOCK_BYTES = 65_536;
+
+export function newWords(bits: WordBits, length: number): Words {
+  return bits === 32 ? new Uint32Array(length) : new Uint16Array(length);
+}
+
+export function bytesOf(words: Words): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+/** The self mask of a seed b. */
+export function selfMask(crypto: CryptoPort, sid: string, seed: Uint8Array): Mask {
+  return { key: crypto.hkdfSha256(seed, hexToBytes(sid), encodeTuple("allulook/self-mask/v1"), 32), sign: 1 };
+}
+
+export interface MaskParty {
+  readonly name: string;
+  /** X25519 public key s. */
+  readonly maskKey: Uint8Array;
+}
+
+/** The mask that `own` applies for its pair with `peer`; the peer's own has the other sign. */
+export function pairwiseMask(
+  crypto: CryptoPort,
+  sid: string,
+  sharedSecret: Uint8Array,
+  own: MaskParty,
+  peer: MaskParty,
+): Mask {
+  const first = compareNames(own.name, peer.name) < 0;
+  const [a, b] = first ? [own, peer] : [peer, own];
+  const info = encodeTuple("allulook/pairwise-mask/v1", a.name, a.maskKey, b.name, b.maskKey);
+  return { key: crypto.hkdfSha256(sharedSecret, hexToBytes(sid), info, 32), sign: first ? 1 : -1 };
+}
+
+/** The mask that takes `mask` away again. */
+export function negated(mask: Mask): Mask {
+  return { key: mask.key, sign: mask.sign === 1 ? -1 : 1 };
+}
+
+/** Applies masks to a vector that passes by in blocks, first to last. */
+export class MaskPass {
+  readonly #streams: readonly { stream: MaskStream; sign: 1 | -1 }[];
+
+  constructor(crypto: CryptoPort, masks: readonly Mask[]) {
+    this.#streams = masks.map(({ key, sign }) => ({ stream: crypto.maskStream(key), sign }));
+  }
+
+  /** In place. Every block but the last has a multiple of 16 bytes. */
+  apply(block: Words): void {
+    for (const { stream, sign } of this.#streams) {
+      const bytes = stream.next(block.byteLength);
+      if (block instanceof Uint32Array) {
+        const mask = new Uint32Array(bytes.buffer, bytes.byteOffset, block.length);
+        if (sign === 1) for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) + (mask[i] as number);
+        else for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) - (mask[i] as number);
+      } else {
+        const mask = new Uint16Array(bytes.buffer, bytes.byteOffset, block.length);
+        if (sign === 1) for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) + (mask[i] as number);
+        else for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) - (mask[i] as number);
+      }
+    }
+  }
+}
+
+/** Applies masks to a whole vector in place. */
+export function addMasks(crypto: CryptoPort, vector: Words, masks: readonly Mask[]): void {
+  const pass = new MaskPass(crypto, masks);
+  const step = BLOCK_BYTES / vector.BYTES_PER_ELEMENT;
+  for (let at = 0; at < vector.length; at += step) pass.apply(vector.subarray(at, at + step));
+}

@@ -1,0 +1,81 @@
+/**
+ * Payloads of the secure-aggregation steps, in the order in which they are sent (Bonawitz et al. 2017, figure 4).
+ * Each travels as the JSON payload of a signed envelope (`signed.ts`).
+ */
+import { z } from "zod";
+import { certificate } from "./certificate.ts";
+import { hashHex } from "./session.ts";
+import { base64Of, clientName, statement } from "./signed.ts";
+
+/** One client more than the largest cohort the federation schema takes. */
+const MAX_CLIENTS = 10_000;
+
+/** 1. client -> coordinator */
+export const advertiseKeys = z.strictObject({
+  certificate,
+  /** X25519 key c, to which shares are boxed. */
+  boxKey: base64Of(32),
+  /** X25519 key s, from which pairwise masks come. */
+  maskKey: base64Of(32),
+  /** Commitment to the self-mask seed b. */
+  selfMask: base64Of(32),
+});
+export type AdvertiseKeys = z.infer<typeof advertiseKeys>;
+
+/** 2. coordinator -> client: every advertisement, sorted by name. */
+export const roster = z.strictObject({ entries: z.array(statement).min(1).max(MAX_CLIENTS) });
+export type Roster = z.infer<typeof roster>;
+
+/** 3. client -> coordinator: one signed share for every holder, sorted by name, the client itself included. */
+export const shareKeys = z.strictObject({
+  shares: z
+    .array(
+      z.strictObject({
+        to: clientName,
+        /** `share-box.ts` says what is in it. */
+        payload: z.string().max(1024),
+        signature: base64Of(64),
+      }),
+    )
+    .min(1)
+    .max(MAX_CLIENTS),
+});
+export type ShareKeys = z.infer<typeof shareKeys>;
+
+/** 4. coordinator -> client: the shares that the others made for it, sorted by name. */
+export const shares = z.strictObject({ shares: z.array(statement).max(MAX_CLIENTS) });
+export type Shares = z.infer<typeof shares>;
+
+/** 5. client -> coordinator, beside the upload of the masked vector itself. */
+export const maskedInput = z.strictObject({
+  /** SHA-256 of the masked words, little-endian. */
+  hash: hashHex,
+  words: z.int().min(1),
+});
+export type MaskedInput = z.infer<typeof maskedInput>;
+
+/** 6. coordinator -> survivors: who is in the sum, each with its signed masked input; and who shared keys but is not. */
+export const survivors = z.strictObject({
+  survivors: z.array(statement).min(1).max(MAX_CLIENTS),
+  dropouts: z.array(clientName).max(MAX_CLIENTS),
+});
+export type Survivors = z.infer<typeof survivors>;
+
+/** 7. survivor -> coordinator: "this is the list I saw". */
+export const consistency = z.strictObject({
+  /** `consistencyDigest` of `roster.ts`. */
+  digest: hashHex,
+});
+export type Consistency = z.infer<typeof consistency>;
+
+/** 8. coordinator -> survivors: signatures under one and the same consistency payload. */
+export const signatures = z.strictObject({
+  signatures: z.array(z.strictObject({ sender: clientName, signature: base64Of(64) })).max(MAX_CLIENTS),
+});
+export type Signatures = z.infer<typeof signatures>;
+
+const revealed = z.array(z.strictObject({ owner: clientName, share: base64Of(32) })).max(MAX_CLIENTS);
+
+/** 9. survivor -> coordinator: its shares of every survivor's b and of every dropout's s. */
+export const unmask = z.strictObject({ selfMask: revealed, maskKey: revealed });
+export type Unmask = z.infer<typeof unmask>;

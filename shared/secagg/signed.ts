@@ -1,0 +1,196 @@
+/**
+ * The signed envelope of every protocol step. The signature (Ed25519) covers session, step, sender, recipient
+ * and the SHA-256 of the payload text; the payload is parsed, by the step's schema, only after it verified.
+ * Lists that the coordinator forwards carry {@link Statement}s: the reader fills in the session it expects, so a
+ * statement made in another session, step or for another recipient does not verify.
+ */
+import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { z } from "zod";
+import { CodedError } from "../errors.ts";
+import type { CryptoPort, SigningKey } from "./crypto-port.ts";
+import { encodeTuple, fromBase64, toBase64 } from "./encoding.ts";
+import { hashHex, purpose, type Session } from "./session.ts";
+
+/** As sender or recipient; no client can have these names. */
+export const COORDINATOR = "@coordinator";
+export const EVERYONE = "@everyone";
+
+export const clientName = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[a-z0-9][a-z0-9-]*$/, "lower-case letters, digits and hyphens");
+
+const party = z.union([clientName, z.literal(COORDINATOR), z.literal(EVERYONE)]);
+
+/** Base64url without padding of exactly `length` bytes. */
+export function base64Of(length: number) {
+  const characters = Math.ceil((length * 4) / 3);
+  return z.string().regex(new RegExp(`^[A-Za-z0-9_-]{${characters}}$`), `base64url of ${length} bytes`);
+}
+
+export const step = z.enum([
+  // client -> coordinator
+  "advertise-keys",
+  "share-keys",
+  "masked-input",
+  "consistency",
+  "unmask",
+  // client -> client, carried by share-keys and shares
+  "share",
+  // coordinator -> client
+  "roster",
+  "shares",
+  "survivors",
+  "signatures",
+  "void",
+]);
+export type Step = z.infer<typeof step>;
+
+/** Largest payload in characters: 1,000 clients' advertisements fit. */
+export const MAX_PAYLOAD = 2 ** 21;
+
+export const signed = z.strictObject({
+  federation: hashHex,
+  sid: hashHex,
+  purpose,
+  round: z.int().min(0),
+  attempt: z.int().min(0),
+  step,
+  sender: party,
+  recipient: party,
+  payload: z.string().max(MAX_PAYLOAD),
+  signature: base64Of(64),
+});
+export type Signed = z.infer<typeof signed>;
+
+/** A signed message without what its reader knows anyway. */
+export const statement = z.strictObject({
+  sender: clientName,
+  payload: z.string().max(4096),
+  signature: base64Of(64),
+});
+export type Statement = z.infer<typeof statement>;
+
+export interface Heading {
+  readonly step: Step;
+  readonly sender: string;
+  readonly recipient: string;
+}
+
+function signedBytes(crypto: CryptoPort, session: Session, heading: Heading, payload: string): Uint8Array {
+  return encodeTuple(
+    "allulook/signed/v1",
+    hexToBytes(session.federation),
+    session.purpose,
+    session.round,
+    session.attempt,
+    hexToBytes(session.sid),
+    heading.step,
+    heading.sender,
+    heading.recipient,
+    crypto.sha256(utf8ToBytes(payload)),
+  );
+}
+
+/** Signs a payload. */
+export function sign(crypto: CryptoPort, key: SigningKey, session: Session, heading: Heading, payload: string): Signed {
+  return {
+    federation: session.federation,
+    sid: session.sid,
+    purpose: session.purpose,
+    round: session.round,
+    attempt: session.attempt,
+    ...heading,
+    payload,
+    signature: toBase64(key.sign(signedBytes(crypto, session, heading, payload))),
+  };
+}
+
+/** The part of a client's message that is forwarded. */
+export function statementOf(message: Signed): Statement {
+  return { sender: message.sender, payload: message.payload, signature: message.signature };
+}
+
+/**
+ * Checks a message against the session, step, sender and recipient expected here and returns its payload text.
+ * SECAGG_SESSION names the field that differs; SECAGG_SIGNATURE names the sender.
+ */
+export function openSigned(
+  crypto: CryptoPort,
+  senderKey: Uint8Array,
+  session: Session,
+  heading: Heading,
+  message: Signed,
+): string {
+  const expected: Record<string, string | number> = {
+    federation: session.federation,
+    purpose: session.purpose,
+    round: session.round,
+    attempt: session.attempt,
+    sid: session.sid,
+    ...heading,
+  };
+  for (const [field, value] of Object.entries(expected)) {
+    const got = message[field as keyof Signed];
+    if (got !== value) {
+      throw new CodedError(
+        "SECAGG_SESSION",
+        `${heading.step} from ${message.sender}: ${field} is ${got}, expected ${value}`,
+        {
+          field,
+          expected: value,
+          got,
+          client: message.sender,
+        },
+      );
+    }
+  }
+  verifyStatement(crypto, senderKey, session, heading, message);
+  return message.payload;
+}
+
+/** Verifies a forwarded statement in the session and with the heading expected; throws SECAGG_SIGNATURE. */
+export function verifyStatement(
+  crypto: CryptoPort,
+  senderKey: Uint8Array,
+  session: Session,
+  heading: Heading,
+  given: { readonly payload: string; readonly signature: string },
+): void {
+  const signature = fromBase64(given.signature);
+  const bytes = signedBytes(crypto, session, heading, given.payload);
+  if (signature === null || !crypto.verify(senderKey, bytes, signature)) {
+    throw new CodedError("SECAGG_SIGNATURE", `${heading.step}: the signature of ${heading.sender} is not valid`, {
+      client: heading.sender,
+      step: heading.step,
+    });
+  }
+}
+
+/** Parses a verified payload; throws WIRE_INVALID with the field. */
+export function parsePayload<T>(schema: z.ZodType<T>, heading: { step: string; sender: string }, payload: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(payload);
+  } catch (error) {
+    throw new CodedError(
+      "WIRE_INVALID",
+      `${heading.step} from ${heading.sender}: the payload is not JSON`,
+      {
+        client: heading.sender,
+        step: heading.step,
+      },
+      { cause: error },
+    );
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const field = issue?.path.join(".") ?? "";
+  throw new CodedError("WIRE_INVALID", `${heading.step} from ${heading.sender}: ${field}: ${issue?.message}`, {
+    client: heading.sender,
+    step: heading.step,
+    field,
+  });
+}
