@@ -30,7 +30,7 @@ export function parseWindows(text: string, field: string): Windows {
   const timeZone = zone?.[1] ?? null;
   if (timeZone !== null) {
     try {
-      new Intl.DateTimeFormat("en", { timeZone });
+      Intl.DateTimeFormat("en", { timeZone });
     } catch {
       throw invalid(`no time zone ${timeZone}`);
     }

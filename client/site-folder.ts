@@ -1,0 +1,117 @@
+/**
+ * A site's folder, the same on every machine:
+ *
+ *   site.yaml          what people write: coordinator, data, labels, policy
+ *   signing.key        this site's ed25519 seed, hex, mode 0600; made here, never sent
+ *   identity.json      who this site is and whom it trusts, pinned when it joined; mode 0600
+ *   state/             what the client keeps
+ *     plan.json          the training plan last received
+ *     approvals.jsonl    who approved which plan, and when
+ *     records.json       the highest session taken part in, and what was revealed (see client/secagg)
+ *     outbox.jsonl       everything that ever left this site
+ *     scores.jsonl       scores of every version on this site's own held-out data; they never leave
+ *     models/            versions held (see client/model-cache)
+ *     lock               the process that uses the folder
+ */
+import { join } from "node:path";
+import { parse as parseYaml, YAMLParseError } from "yaml";
+import { z } from "zod";
+import { parseConfig } from "../shared/config/parse.ts";
+import { siteConfig, type SiteConfig } from "../shared/config/site.ts";
+import { CodedError } from "../shared/errors.ts";
+import { clientName, sha256Hex } from "../shared/ids.ts";
+import { readTextIfAny, writeFileDurably } from "../shared/node/files.ts";
+import { certificate } from "../shared/secagg/certificate.ts";
+
+export interface SitePaths {
+  readonly root: string;
+  readonly config: string;
+  readonly signingKey: string;
+  readonly identity: string;
+  readonly plan: string;
+  readonly approvals: string;
+  readonly records: string;
+  readonly outbox: string;
+  readonly scores: string;
+  readonly models: string;
+  readonly lock: string;
+}
+
+export function sitePaths(root: string): SitePaths {
+  const state = join(root, "state");
+  return {
+    root,
+    config: join(root, "site.yaml"),
+    signingKey: join(root, "signing.key"),
+    identity: join(root, "identity.json"),
+    plan: join(state, "plan.json"),
+    approvals: join(state, "approvals.jsonl"),
+    records: join(state, "records.json"),
+    outbox: join(state, "outbox.jsonl"),
+    scores: join(state, "scores.jsonl"),
+    models: join(state, "models"),
+    lock: join(state, "lock"),
+  };
+}
+
+export const siteIdentity = z.strictObject({
+  name: clientName,
+  /** The federation's name as the operator wrote it. */
+  federation: z.string().min(1).max(64),
+  /** Federation id (name and authority key hashed). */
+  federationId: sha256Hex,
+  /** Pinned ed25519 public keys, hex. */
+  coordinatorKey: sha256Hex,
+  authorityKey: sha256Hex,
+  /** null until the offline authority has signed. */
+  certificate: certificate.nullable(),
+});
+export type SiteIdentity = z.infer<typeof siteIdentity>;
+
+/** site.yaml; throws SITE_INCOMPLETE when there is none, CONFIG_INVALID naming the field. */
+export async function readSiteConfig(paths: SitePaths): Promise<SiteConfig> {
+  const text = await readTextIfAny(paths.config);
+  if (text === null) throw new CodedError("SITE_INCOMPLETE", `no ${paths.config}`, { file: paths.config });
+  let value: unknown;
+  try {
+    value = parseYaml(text);
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw error;
+    throw new CodedError("CONFIG_INVALID", `site.yaml: ${error.message}`, { file: paths.config });
+  }
+  return parseConfig(siteConfig, value, "site.yaml");
+}
+
+/** Throws SITE_INCOMPLETE when the site has not joined, CONFIG_INVALID when identity.json was damaged. */
+export async function readIdentity(paths: SitePaths): Promise<SiteIdentity> {
+  const text = await readTextIfAny(paths.identity);
+  if (text === null) throw new CodedError("SITE_INCOMPLETE", `no ${paths.identity}`, { file: paths.identity });
+  return parseConfig(siteIdentity, jsonOr(text, paths.identity), "identity.json");
+}
+
+export async function writeIdentity(paths: SitePaths, identity: SiteIdentity): Promise<void> {
+  await writeFileDurably(paths.identity, `${JSON.stringify(identity, null, 2)}\n`, 0o600);
+}
+
+/** The 32-byte ed25519 seed; throws SITE_INCOMPLETE when there is none. */
+export async function readSigningSeed(paths: SitePaths): Promise<Uint8Array> {
+  const text = await readTextIfAny(paths.signingKey);
+  if (text === null) throw new CodedError("SITE_INCOMPLETE", `no ${paths.signingKey}`, { file: paths.signingKey });
+  const hex = text.trim();
+  if (!/^[0-9a-f]{64}$/.test(hex)) {
+    throw new CodedError("CONFIG_INVALID", "signing.key: expected 64 hexadecimal digits", { file: paths.signingKey });
+  }
+  return new Uint8Array(Buffer.from(hex, "hex"));
+}
+
+export async function writeSigningSeed(paths: SitePaths, seed: Uint8Array): Promise<void> {
+  await writeFileDurably(paths.signingKey, `${Buffer.from(seed).toString("hex")}\n`, 0o600);
+}
+
+function jsonOr(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new CodedError("CONFIG_INVALID", `${file} is not JSON`, { file });
+  }
+}
