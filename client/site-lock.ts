@@ -28,9 +28,11 @@ export async function lockSite(path: string): Promise<() => Promise<void>> {
       if (held === mine || ((await alive(pid)) && held === `${pid} ${await startOf(pid)}\n`)) {
         throw new CodedError("SITE_LOCKED", `process ${pid} uses this site folder (${path})`, { pid, file: path });
       }
-      // Rename first: of two processes that find the same stale lock, one removes it.
+      // Of two processes that find the same stale lock, one moves it away; whoever moves a fresh one puts it back.
       const stale = `${path}.${randomBytes(6).toString("hex")}.stale`;
       await rename(path, stale).catch(() => undefined);
+      const moved = await readFile(stale, "utf8").catch(() => null);
+      if (moved !== null && moved !== held) await link(stale, path).catch(() => undefined);
       await rm(stale, { force: true });
     }
     throw new CodedError("SITE_LOCKED", `other processes are starting on this site folder (${path})`, { file: path });

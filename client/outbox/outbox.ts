@@ -1,0 +1,122 @@
+/**
+ * The outbox: a record, on this site's disk, of everything that ever left it. Append-only; an entry is on disk before
+ * its bytes are sent, so the list may hold something that was not sent after all, never the other way round.
+ */
+import { mkdir, open, type FileHandle } from "node:fs/promises";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { CodedError } from "../../shared/errors.ts";
+import { purpose, sha256Hex } from "../../shared/ids.ts";
+import { readTextIfAny } from "../../shared/node/files.ts";
+
+export const outboxEntry = z.strictObject({
+  /** ISO 8601, UTC. */
+  at: z.string(),
+  /** What it was: "ready", "step advertise-keys", "masked vector", "boxed delta", "heartbeats", ... */
+  kind: z.string().max(64),
+  /** Length of what is sent, before encryption in transit; null for heartbeats that are about to begin. */
+  bytes: z.int().min(0).nullable(),
+  /** Hash of exactly these bytes; null where `count` messages are summed up. */
+  sha256: sha256Hex.nullable(),
+  /** Messages this entry stands for, where it is more than one. */
+  count: z.int().min(0).optional(),
+  session: z.strictObject({ sid: sha256Hex, purpose, round: z.int().min(0), attempt: z.int().min(0) }).nullable(),
+  /** The approved plan (config hash) under which it left; null before any approval. */
+  approval: sha256Hex.nullable(),
+});
+export type OutboxEntry = z.infer<typeof outboxEntry>;
+
+export interface Outbox {
+  /** Resolves when the entry is durable. */
+  record(entry: Omit<OutboxEntry, "at">): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Entries wait for the running sync and go to disk together with the next. */
+export class FileOutbox implements Outbox {
+  readonly #path: string;
+  readonly #now: () => number;
+  #file: FileHandle | null = null;
+  #waiting: { line: string; done: () => void; failed: (error: unknown) => void }[] = [];
+  #writing: Promise<void> | null = null;
+
+  constructor(path: string, now: () => number = Date.now) {
+    this.#path = path;
+    this.#now = now;
+  }
+
+  record(entry: Omit<OutboxEntry, "at">): Promise<void> {
+    const line = `${JSON.stringify({ at: new Date(this.#now()).toISOString(), ...entry })}\n`;
+    return new Promise((done, failed) => {
+      this.#waiting.push({ line, done, failed });
+      this.#writing ??= this.#drain().finally(() => {
+        this.#writing = null;
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#file?.close();
+    this.#file = null;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        this.#file ??= await openForAppending(this.#path);
+        await this.#file.appendFile(batch.map(({ line }) => line).join(""));
+        await this.#file.datasync();
+        for (const { done } of batch) done();
+      } catch (error) {
+        for (const { failed } of batch) failed(error);
+      }
+    }
+  }
+}
+
+/** For simulations: the data never leaves the process, so there is nothing to record. */
+export const NO_OUTBOX: Outbox = { record: async () => {}, close: async () => {} };
+
+/** All entries in order; a last line cut by a power failure was never sent and is left out. */
+export async function readOutbox(path: string): Promise<OutboxEntry[]> {
+  const text = await readTextIfAny(path);
+  if (text === null) return [];
+  const lines = text.split("\n");
+  lines.pop();
+  return lines
+    .filter((line) => line !== "")
+    .map((line, index) => {
+      const parsed = outboxEntry.safeParse(jsonOrNull(line));
+      if (parsed.success) return parsed.data;
+      throw new CodedError("STORE_CORRUPT", `${path}: line ${index + 1} is not an outbox entry`, {
+        file: path,
+        line: index + 1,
+      });
+    });
+}
+
+async function openForAppending(path: string): Promise<FileHandle> {
+  await mkdir(dirname(path), { recursive: true });
+  const file = await open(path, "a+", 0o600);
+  const { size } = await file.stat();
+  const tail = new Uint8Array(Math.min(size, 65_536));
+  await file.read(tail, 0, tail.length, size - tail.length);
+  const whole = tail.lastIndexOf(10) + 1;
+  // What follows the last line end was cut by a power failure before it was sent.
+  if (whole < tail.length) await file.truncate(size - tail.length + whole);
+  const folder = await open(dirname(path), "r");
+  await folder.sync();
+  await folder.close();
+  return file;
+}
+
+function jsonOrNull(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,95 @@
+/** The training plan in plain words, for the person who decides whether this site takes part. */
+import type { TrainingPlan } from "../../shared/config/plan.ts";
+import type { SitePolicy } from "../../shared/config/site.ts";
+import { planRefusals } from "../policy/plan-policy.ts";
+
+const MODALITY = { rgb: "colour pictures", depth: "depth maps", text: "captions" } as const;
+
+export interface PlanSection {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+/** What is trained, on what, what leaves this site, how it is protected, and what this site's policy says to it. */
+export function describePlan(plan: TrainingPlan, policy: SitePolicy): PlanSection[] {
+  return [
+    { title: "What is trained", lines: whatIsTrained(plan) },
+    { title: "On what", lines: onWhat(plan) },
+    { title: "What leaves this site", lines: whatLeaves(plan) },
+    { title: "How it is protected", lines: howProtected(plan) },
+    { title: "With whom", lines: withWhom(plan, policy) },
+    { title: "What this site's policy says", lines: policyVerdict(plan, policy) },
+  ];
+}
+
+function whatIsTrained(plan: TrainingPlan): string[] {
+  const { labels, training, model } = plan;
+  const heads = [
+    labels.detection.length > 0 ? `find objects (${labels.detection.join(", ")})` : null,
+    labels.segmentation.length > 0 ? `outline areas (${labels.segmentation.join(", ")})` : null,
+    labels.depth.kind === "none" ? null : `estimate depth (${labels.depth.kind})`,
+    labels.scene.length > 0 ? `name the scene (${labels.scene.join(", ")})` : null,
+  ].filter((head) => head !== null);
+  const work =
+    training.localEpochs === undefined
+      ? `${training.localSteps ?? "the default number of"} steps`
+      : `${training.localEpochs} passes over the data`;
+  return [
+    `The model ${model.name} (${model.preset}) of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,
+    `At most ${plan.schedule.rounds} rounds. In each, this computer trains ${work} with ${training.batchSize} pictures at a time.`,
+    training.trainable === "all" ? "The whole model changes." : `Only its ${training.trainable} change.`,
+  ];
+}
+
+function onWhat(plan: TrainingPlan): string[] {
+  const { modalities, size } = plan.input;
+  const share = Math.round(plan.evaluation.holdout * 100);
+  return [
+    `This site's ${modalities.map((name) => MODALITY[name]).join(", ")}, scaled to ${size[0]} x ${size[1]} pixels. They are read here and stay here.`,
+    `${share} % of them are held out: never trained on, used to score every new version.`,
+  ];
+}
+
+function whatLeaves(plan: TrainingPlan): string[] {
+  const secure = plan.secureAggregation.mode !== "off";
+  return [
+    "Once a round: by how much training changed the model's numbers, and sums of losses and example counts.",
+    `After a round: counts that make up the scores on the held-out data.${secure ? " Both only inside a sum over all sites." : ""}`,
+    "Along the way: that this site is ready, how many training steps are done, and cryptographic keys made for one round.",
+    "Never: pictures, depth maps, captions, labels, file names, or scores of this site alone." +
+      (secure ? "" : " (The coordinator can read this site's own change of the model and counts.)"),
+    "Everything that leaves is listed by `allulook outbox`.",
+  ];
+}
+
+function howProtected(plan: TrainingPlan): string[] {
+  const { mode } = plan.secureAggregation;
+  const aggregation = {
+    malicious:
+      "Secure aggregation, malicious coordinator: the change is masked; the coordinator learns only the sum over the sites, even if it cheats.",
+    "semi-honest":
+      "Secure aggregation, semi-honest coordinator: the change is masked; safe only while the coordinator follows the protocol.",
+    off: "No secure aggregation: the coordinator is trusted and CAN read this site's change of the model.",
+  }[mode];
+  return [
+    aggregation,
+    "No differential privacy: the trained model itself may reveal something about the data it learned from.",
+    plan.authority === "offline"
+      ? "Members are certified by an authority key that the coordinator does not hold."
+      : "Members are certified by the coordinator itself: it could invent members.",
+  ];
+}
+
+function withWhom(plan: TrainingPlan, policy: SitePolicy): string[] {
+  const { cohort, minSurvivors } = plan.schedule;
+  return [
+    `The plan: ${cohort.min} to ${cohort.max} sites a round, at least ${minSurvivors} in every sum.`,
+    `This site demands at least ${policy.minCohort} sites a round and ${policy.minSurvivors} in every sum, and leaves rounds with fewer.`,
+  ];
+}
+
+function policyVerdict(plan: TrainingPlan, policy: SitePolicy): string[] {
+  const refusals = planRefusals(policy, plan);
+  if (refusals.length === 0) return ["Allowed, once a person has approved it."];
+  return refusals.map((refusal) => `REFUSED: ${refusal.message} (${refusal.code}). ${refusal.remedy}`);
+}

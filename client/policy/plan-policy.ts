@@ -1,0 +1,50 @@
+/** What a site's policy says to a training plan, before anything runs. */
+import type { TrainingPlan } from "../../shared/config/plan.ts";
+import type { SitePolicy } from "../../shared/config/site.ts";
+import { CodedError } from "../../shared/errors.ts";
+
+const PROTECTION = { off: 0, "semi-honest": 1, malicious: 2 } as const;
+
+/** Every reason to refuse the plan, each a POLICY_* error naming the field of site.yaml; empty: the policy allows it. */
+export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
+  const refusals: CodedError[] = [];
+  if (!policy.models.includes(plan.model.name)) {
+    refusals.push(
+      new CodedError(
+        "POLICY_MODEL",
+        `policy.models: this site allows ${policy.models.join(", ")}; the plan trains ${plan.model.name}`,
+        { field: "policy.models", expected: policy.models, got: plan.model.name },
+      ),
+    );
+  }
+  const { mode } = plan.secureAggregation;
+  if (PROTECTION[mode] < PROTECTION[policy.requireSecureAggregation]) {
+    refusals.push(
+      new CodedError(
+        "POLICY_SECURE_AGGREGATION",
+        `policy.requireSecureAggregation: this site demands ${policy.requireSecureAggregation}; the plan has ${mode}`,
+        { field: "policy.requireSecureAggregation", expected: policy.requireSecureAggregation, got: mode },
+      ),
+    );
+  }
+  const { cohort } = plan.schedule;
+  if (cohort.max < policy.minCohort) {
+    refusals.push(
+      new CodedError(
+        "POLICY_MIN_COHORT",
+        `policy.minCohort: this site demands cohorts of ${policy.minCohort}; the plan's never exceed ${cohort.max}`,
+        { field: "policy.minCohort", expected: policy.minCohort, got: cohort.max },
+      ),
+    );
+  }
+  if (policy.privacy.maxEpsilon !== null && plan.privacy.unit === "none") {
+    refusals.push(
+      new CodedError(
+        "POLICY_PRIVACY",
+        `policy.privacy.maxEpsilon: this site allows ${policy.privacy.maxEpsilon}; the plan has no differential privacy`,
+        { field: "policy.privacy.maxEpsilon", expected: policy.privacy.maxEpsilon, got: "none" },
+      ),
+    );
+  }
+  return refusals;
+}

@@ -1,0 +1,52 @@
+/** What a site's policy says while a round runs. Each check throws a POLICY_* error naming the field of site.yaml. */
+import type { SitePolicy } from "../../shared/config/site.ts";
+import { isOpen, nextOpening } from "../../shared/config/window.ts";
+import { CodedError } from "../../shared/errors.ts";
+import type { Purpose } from "../../shared/ids.ts";
+
+/** POLICY_HOURS outside the site's hours; the message says when they begin. */
+export function checkHours(policy: SitePolicy, nowMs: number): void {
+  if (policy.hours === null || isOpen(policy.hours, nowMs)) return;
+  const opens = new Date(nextOpening(policy.hours, nowMs)).toISOString();
+  throw new CodedError("POLICY_HOURS", `policy.hours: this site takes part again from ${opens}`, {
+    field: "policy.hours",
+    opens,
+  });
+}
+
+/** A training cohort needs minCohort members; an evaluation, whose sums are small counts, minSurvivors. */
+export function checkCohort(policy: SitePolicy, purpose: Purpose, members: number): void {
+  const [code, field, least] =
+    purpose === "training"
+      ? (["POLICY_MIN_COHORT", "policy.minCohort", policy.minCohort] as const)
+      : (["POLICY_MIN_SURVIVORS", "policy.minSurvivors", policy.minSurvivors] as const);
+  if (members >= least) return;
+  throw new CodedError(code, `${field}: this site demands ${least} clients; the roster has ${members}`, {
+    field,
+    expected: least,
+    got: members,
+  });
+}
+
+export function checkSurvivors(policy: SitePolicy, survivors: number): void {
+  if (survivors >= policy.minSurvivors) return;
+  throw new CodedError(
+    "POLICY_MIN_SURVIVORS",
+    `policy.minSurvivors: this site demands ${policy.minSurvivors} survivors; the list has ${survivors}`,
+    { field: "policy.minSurvivors", expected: policy.minSurvivors, got: survivors },
+  );
+}
+
+/** `voided`: this site revealed shares for this parent in an earlier round, which was not completed. */
+export function checkVoid(policy: SitePolicy, voided: boolean): void {
+  if (!voided || policy.allowVoid) return;
+  throw new CodedError(
+    "POLICY_VOID",
+    "policy.allowVoid: an earlier round from this parent was revealed and not completed",
+    {
+      field: "policy.allowVoid",
+      expected: true,
+      got: false,
+    },
+  );
+}
