@@ -5,15 +5,15 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { CodedError } from "../errors.ts";
+import { clientName, sha256Hex } from "../ids.ts";
 import type { CryptoPort, SigningKey } from "./crypto-port.ts";
 import { encodeTuple, fromBase64, toBase64 } from "./encoding.ts";
-import { hashHex } from "./session.ts";
-import { base64Of, clientName } from "./signed.ts";
+import { base64Of } from "./signed.ts";
 
 const serial = z.string().regex(/^[0-9a-f]{16}$/, "16 lower-case hexadecimal digits");
 
 export const certificate = z.strictObject({
-  federation: hashHex,
+  federation: sha256Hex,
   name: clientName,
   /** The client's Ed25519 signing key. */
   key: base64Of(32),
@@ -27,7 +27,7 @@ export const certificate = z.strictObject({
 export type Certificate = z.infer<typeof certificate>;
 
 export const revocationList = z.strictObject({
-  federation: hashHex,
+  federation: sha256Hex,
   /** Grows with every list; a client keeps the highest it saw. */
   version: z.int().min(0),
   serials: z.array(serial).max(100_000),

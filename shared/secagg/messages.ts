@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import { certificate } from "./certificate.ts";
-import { hashHex } from "./session.ts";
-import { base64Of, clientName, statement } from "./signed.ts";
+import { clientName, sha256Hex } from "../ids.ts";
+import { base64Of, statement } from "./signed.ts";
 
 /** One client more than the largest cohort the federation schema takes. */
 const MAX_CLIENTS = 10_000;
@@ -49,7 +49,7 @@ export type Shares = z.infer<typeof shares>;
 /** 5. client -> coordinator, beside the upload of the masked vector itself. */
 export const maskedInput = z.strictObject({
   /** SHA-256 of the masked words, little-endian. */
-  hash: hashHex,
+  hash: sha256Hex,
   words: z.int().min(1),
 });
 export type MaskedInput = z.infer<typeof maskedInput>;
@@ -64,7 +64,7 @@ export type Survivors = z.infer<typeof survivors>;
 /** 7. survivor -> coordinator: "this is the list I saw". */
 export const consistency = z.strictObject({
   /** `consistencyDigest` of `roster.ts`. */
-  digest: hashHex,
+  digest: sha256Hex,
 });
 export type Consistency = z.infer<typeof consistency>;
 

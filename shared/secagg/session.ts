@@ -4,38 +4,33 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
+import { purpose, sha256Hex, type Sha256 } from "../ids.ts";
 import type { CryptoPort } from "./crypto-port.ts";
 import { encodeTuple } from "./encoding.ts";
 
-/** SHA-256 as 64 lower-case hexadecimal digits. */
-export const hashHex = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hexadecimal digits");
-
-export const purpose = z.enum(["training", "evaluation"]);
-export type Purpose = z.infer<typeof purpose>;
-
 export const sessionContext = z.strictObject({
   /** {@link federationId} */
-  federation: hashHex,
+  federation: sha256Hex,
   purpose,
   round: z.int().min(0),
   attempt: z.int().min(0),
   /** Hash of the parent's canonical param bytes. */
-  parentHash: hashHex,
-  configHash: hashHex,
+  parentHash: sha256Hex,
+  configHash: sha256Hex,
   /** Of the round before; {@link NO_TRANSCRIPT} in the first. */
-  previousTranscriptDigest: hashHex,
+  previousTranscriptDigest: sha256Hex,
 });
 export type SessionContext = z.infer<typeof sessionContext>;
 
-export const NO_TRANSCRIPT = "0".repeat(64);
+export const NO_TRANSCRIPT = "0".repeat(64) as Sha256;
 
 /** SHA-256 of name and authority key: the same name under another authority is another federation. */
-export function federationId(crypto: CryptoPort, name: string, authorityKey: Uint8Array): string {
-  return bytesToHex(crypto.sha256(encodeTuple("allulook/federation/v1", name, authorityKey)));
+export function federationId(crypto: CryptoPort, name: string, authorityKey: Uint8Array): Sha256 {
+  return bytesToHex(crypto.sha256(encodeTuple("allulook/federation/v1", name, authorityKey))) as Sha256;
 }
 
 /** The session id, 64 hexadecimal digits. */
-export function sessionId(crypto: CryptoPort, context: SessionContext): string {
+export function sessionId(crypto: CryptoPort, context: SessionContext): Sha256 {
   return bytesToHex(
     crypto.sha256(
       encodeTuple(
@@ -49,12 +44,12 @@ export function sessionId(crypto: CryptoPort, context: SessionContext): string {
         hexToBytes(context.previousTranscriptDigest),
       ),
     ),
-  );
+  ) as Sha256;
 }
 
 /** A context with its id worked out, as the steps of one attempt pass it around. */
 export interface Session extends SessionContext {
-  readonly sid: string;
+  readonly sid: Sha256;
 }
 
 export function openSession(crypto: CryptoPort, context: SessionContext): Session {

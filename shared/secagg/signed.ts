@@ -7,21 +7,17 @@
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { CodedError } from "../errors.ts";
+import { clientName, purpose, sha256Hex, type ClientName } from "../ids.ts";
 import type { CryptoPort, SigningKey } from "./crypto-port.ts";
 import { encodeTuple, fromBase64, toBase64 } from "./encoding.ts";
-import { hashHex, purpose, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** As sender or recipient; no client can have these names. */
 export const COORDINATOR = "@coordinator";
 export const EVERYONE = "@everyone";
 
-export const clientName = z
-  .string()
-  .min(1)
-  .max(64)
-  .regex(/^[a-z0-9][a-z0-9-]*$/, "lower-case letters, digits and hyphens");
-
 const party = z.union([clientName, z.literal(COORDINATOR), z.literal(EVERYONE)]);
+export type Party = z.infer<typeof party>;
 
 /** Base64url without padding of exactly `length` bytes. */
 export function base64Of(length: number) {
@@ -50,9 +46,9 @@ export type Step = z.infer<typeof step>;
 /** Largest payload in characters: 1,000 clients' advertisements fit. */
 export const MAX_PAYLOAD = 2 ** 21;
 
-export const signed = z.strictObject({
-  federation: hashHex,
-  sid: hashHex,
+export const signedStep = z.strictObject({
+  federation: sha256Hex,
+  sid: sha256Hex,
   purpose,
   round: z.int().min(0),
   attempt: z.int().min(0),
@@ -62,7 +58,7 @@ export const signed = z.strictObject({
   payload: z.string().max(MAX_PAYLOAD),
   signature: base64Of(64),
 });
-export type Signed = z.infer<typeof signed>;
+export type SignedStep = z.infer<typeof signedStep>;
 
 /** A signed message without what its reader knows anyway. */
 export const statement = z.strictObject({
@@ -74,8 +70,8 @@ export type Statement = z.infer<typeof statement>;
 
 export interface Heading {
   readonly step: Step;
-  readonly sender: string;
-  readonly recipient: string;
+  readonly sender: Party;
+  readonly recipient: Party;
 }
 
 function signedBytes(crypto: CryptoPort, session: Session, heading: Heading, payload: string): Uint8Array {
@@ -94,7 +90,13 @@ function signedBytes(crypto: CryptoPort, session: Session, heading: Heading, pay
 }
 
 /** Signs a payload. */
-export function sign(crypto: CryptoPort, key: SigningKey, session: Session, heading: Heading, payload: string): Signed {
+export function sign(
+  crypto: CryptoPort,
+  key: SigningKey,
+  session: Session,
+  heading: Heading,
+  payload: string,
+): SignedStep {
   return {
     federation: session.federation,
     sid: session.sid,
@@ -108,8 +110,8 @@ export function sign(crypto: CryptoPort, key: SigningKey, session: Session, head
 }
 
 /** The part of a client's message that is forwarded. */
-export function statementOf(message: Signed): Statement {
-  return { sender: message.sender, payload: message.payload, signature: message.signature };
+export function statementOf(message: SignedStep): Statement {
+  return { sender: message.sender as ClientName, payload: message.payload, signature: message.signature };
 }
 
 /**
@@ -121,7 +123,7 @@ export function openSigned(
   senderKey: Uint8Array,
   session: Session,
   heading: Heading,
-  message: Signed,
+  message: SignedStep,
 ): string {
   const expected: Record<string, string | number> = {
     federation: session.federation,
@@ -132,7 +134,7 @@ export function openSigned(
     ...heading,
   };
   for (const [field, value] of Object.entries(expected)) {
-    const got = message[field as keyof Signed];
+    const got = message[field as keyof SignedStep];
     if (got !== value) {
       throw new CodedError(
         "SECAGG_SESSION",
