@@ -1,12 +1,13 @@
 /**
  * Control messages between coordinator and client: one schema each, one union per direction. Secure-aggregation
- * steps travel inside as signed envelopes (`shared/secagg/signed.ts`); large bytes go over HTTP by their hash.
+ * steps travel inside as signed envelopes (`shared/secagg/signed.ts`, payloads in `shared/secagg/messages.ts`);
+ * large bytes go over HTTP by their hash.
  * Every message is safe to repeat: the receiver recognises it by sid and step and answers the same again.
  */
 import { z } from "zod";
 import { clientName, sha256Hex } from "../ids.ts";
 import { signedStep } from "../secagg/signed.ts";
-import { certificate } from "../secagg/certificate.ts";
+import { certificate, revocationList } from "../secagg/certificate.ts";
 import { sessionContext } from "../secagg/session.ts";
 import { chainLink } from "./release.ts";
 
@@ -43,27 +44,20 @@ export const coordinatorMessage = z.discriminatedUnion("type", [
     session: sessionContext,
     /** The version to train from or to score; its params hash is `session.parentHash`. */
     version: z.int().min(0),
+    /** The authority's newest list, so that the roster can be judged by it; null: nobody was ever revoked. */
+    revoked: revocationList.nullable(),
+    /** By the coordinator over the canonical JSON of the other fields. */
     signature: z.string().max(128),
   }),
-  /** Everybody who advertised keys: certificate and signed advertise-keys step. */
-  z.strictObject({
-    type: z.literal("roster"),
-    sid: sha256Hex,
-    members: z.array(z.strictObject({ certificate, advertised: signedStep })).max(10_000),
-    revoked: z.string().max(1024 * 1024),
-  }),
-  /** The share-keys steps addressed to this client. */
-  z.strictObject({ type: z.literal("shares"), sid: sha256Hex, steps: z.array(signedStep).max(10_000) }),
-  /** The survivors' signed masked-input steps: the list that is to be signed. */
-  z.strictObject({ type: z.literal("survivors"), sid: sha256Hex, steps: z.array(signedStep).max(10_000) }),
-  /** The survivors' signatures over the list; asks for the shares. */
-  z.strictObject({ type: z.literal("unmask"), sid: sha256Hex, steps: z.array(signedStep).max(10_000) }),
+  /** roster, shares, survivors or signatures of secure aggregation, signed by the coordinator. */
+  z.strictObject({ type: z.literal("step"), signed: signedStep }),
   z.strictObject({
     type: z.literal("ended"),
     sid: sha256Hex,
     outcome: z.enum(["completed", "failed", "void"]),
     reason: reason.nullable(),
     transcriptDigest: sha256Hex.nullable(),
+    /** By the coordinator over the canonical JSON of the other fields. */
     signature: z.string().max(128),
   }),
   /** A version was committed (chain link) and, later, released (manifest). */
