@@ -1,0 +1,280 @@
+/**
+ * One client's part in one attempt of secure aggregation (Bonawitz et al. 2017, figure 4, malicious variant).
+ * Holds the secrets of the attempt, in memory only, and refuses every message that would make it reveal more than
+ * its share of one sum. A repeated message gets the same answer; a changed one is refused.
+ *   advertise -> shareKeys -> acceptShares -> mask -> confirmSurvivors -> reveal -> wipe
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { CodedError } from "../../shared/errors.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
+import type { SecureRng } from "../../shared/rng/secure.ts";
+import type { Certificate, Trust } from "../../shared/secagg/certificate.ts";
+import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
+import { toBase64 } from "../../shared/secagg/encoding.ts";
+import type {
+  AdvertiseKeys,
+  Roster,
+  ShareKeys,
+  Shares,
+  Signatures,
+  Survivors,
+  Unmask,
+} from "../../shared/secagg/messages.ts";
+import { BLOCK_BYTES, bytesOf, MaskPass, type WordBits, type Words } from "../../shared/secagg/mask.ts";
+import { consistencyPayload } from "../../shared/secagg/roster.ts";
+import type { Session } from "../../shared/secagg/session.ts";
+import { COORDINATOR, sign, verifyStatement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";
+import { thresholds, type SecureMode } from "../../shared/secagg/thresholds.ts";
+import { checkRoster, checkShares, checkSurvivors, type SurvivorView } from "./checks.ts";
+import { checkJoin, checkReveal, type RoundLog } from "./round-log.ts";
+import { RoundSecrets } from "./round-secrets.ts";
+
+export interface ClientRoundOptions {
+  readonly crypto: CryptoPort;
+  readonly random: SecureRng;
+  readonly session: Session;
+  readonly self: { readonly name: ClientName; readonly signingKey: SigningKey; readonly certificate: Certificate };
+  readonly trust: Trust;
+  /** From the approved plan. `words` is the length of the vector to be summed. */
+  readonly plan: {
+    readonly mode: SecureMode;
+    readonly cohortMax: number;
+    readonly words: number;
+    readonly wordBits: WordBits;
+  };
+  /** The site's own policy. An evaluation needs `minSurvivors` only: pass it as `minCohort`, too. */
+  readonly site: { readonly minCohort: number; readonly minSurvivors: number; readonly allowVoid: boolean };
+  readonly log: RoundLog;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** Awaited every few milliseconds of masking, so that heartbeats go out. */
+  readonly pause?: () => Promise<void>;
+}
+
+/** Bytes masked between two pauses. */
+const PAUSE_BYTES = 1 << 20;
+
+interface Answered {
+  readonly request: string;
+  readonly answer: SignedStep | null;
+}
+
+export class ClientRound {
+  readonly #options: ClientRoundOptions;
+  readonly #secrets: RoundSecrets;
+  readonly #answered = new Map<Step, Answered>();
+  #maskedHash: Sha256 | null = null;
+  #maskingBegan = false;
+  #view: SurvivorView | null = null;
+
+  constructor(options: ClientRoundOptions) {
+    this.#options = options;
+    this.#secrets = new RoundSecrets(options.crypto, options.random, options.session, options.self.name);
+  }
+
+  get session(): Session {
+    return this.#options.session;
+  }
+
+  /**
+   * Step 1: records the attempt durably and advertises fresh keys.
+   * SECAGG_ATTEMPT_REPLAYED, SECAGG_PARENT_CHANGED, SECAGG_PARENT_REUSED.
+   */
+  async advertise(): Promise<SignedStep> {
+    const done = this.#answered.get("advertise-keys")?.answer;
+    if (done) return done;
+    const { log, session, site, self } = this.#options;
+    checkJoin(log.entries(), session, site.allowVoid);
+    const { purpose, round, attempt, parentHash } = session;
+    await log.append({ type: "joined", purpose, round, attempt, parentHash });
+    const payload: AdvertiseKeys = { certificate: self.certificate, ...this.#secrets.advertised() };
+    return this.#answer("advertise-keys", "", this.#sign("advertise-keys", payload)) as SignedStep;
+  }
+
+  /**
+   * Step 2: checks the roster and makes one boxed share of each secret for each holder.
+   * Errors of `openRoster`, and SECAGG_ROSTER_SELF, _SMALL, _LARGE, _CHANGED, SECAGG_KEY_WEAK.
+   */
+  shareKeys(roster: Roster): SignedStep {
+    const request = JSON.stringify(roster);
+    const repeated = this.#repeated("roster", request, "SECAGG_ROSTER_CHANGED");
+    if (repeated) return repeated.answer as SignedStep;
+    this.#after("advertise-keys", "roster");
+    const { crypto, session, trust, site, plan, clock, self } = this.#options;
+    const members = checkRoster(crypto, trust, session, roster, this.#secrets.advertised(), self.name, {
+      minCohort: site.minCohort,
+      cohortMax: plan.cohortMax,
+      nowMs: clock(),
+    });
+    const limits = thresholds(members.list.length, plan.mode);
+    const payload: ShareKeys = {
+      shares: this.#secrets.share(members, limits).map(({ to, payload: text }) => {
+        const heading = { step: "share", sender: self.name, recipient: to } as const;
+        return { to, payload: text, signature: sign(crypto, self.signingKey, session, heading, text).signature };
+      }),
+    };
+    return this.#answer("roster", request, this.#sign("share-keys", payload)) as SignedStep;
+  }
+
+  /**
+   * Step 3: opens the others' shares; those who made one are the clients masks are made with.
+   * SECAGG_SHARE_FALSE (names the author), SECAGG_ROSTER_UNKNOWN, SECAGG_SURVIVORS_FEW, SECAGG_SHARES_CHANGED.
+   */
+  acceptShares(shares: Shares): void {
+    const request = JSON.stringify(shares);
+    if (this.#repeated("shares", request, "SECAGG_SHARES_CHANGED")) return;
+    this.#after("roster", "shares");
+    const { crypto, session, self, plan, site } = this.#options;
+    const members = this.#secrets.members();
+    checkShares(crypto, session, members, self.name, plan.mode, site.minSurvivors, shares);
+    this.#secrets.open(shares.shares);
+    this.#answer("shares", request, null);
+  }
+
+  /**
+   * Step 4: masks `words` in place, once, and signs their hash.
+   * SECAGG_MASK_TWICE; UPDATE_SHAPE when the vector is not the plan's.
+   */
+  async mask(words: Words): Promise<SignedStep> {
+    const { crypto, plan, pause } = this.#options;
+    this.#after("shares", "masked-input");
+    if (this.#maskingBegan) {
+      throw new CodedError("SECAGG_MASK_TWICE", "this attempt's masks were used already", { sid: this.session.sid });
+    }
+    if (words.length !== plan.words || words.BYTES_PER_ELEMENT * 8 !== plan.wordBits) {
+      const got = `${words.length} of ${words.BYTES_PER_ELEMENT * 8} bits`;
+      throw new CodedError("UPDATE_SHAPE", `expected ${plan.words} words of ${plan.wordBits} bits, got ${got}`, {
+        got,
+      });
+    }
+    this.#maskingBegan = true;
+    const pass = new MaskPass(crypto, this.#secrets.masks());
+    const hasher = crypto.hasher();
+    const block = BLOCK_BYTES / words.BYTES_PER_ELEMENT;
+    const pauseEvery = PAUSE_BYTES / words.BYTES_PER_ELEMENT;
+    for (let at = 0; at < words.length; at += block) {
+      const part = words.subarray(at, at + block);
+      pass.apply(part);
+      hasher.update(bytesOf(part));
+      if (pause && (at + block) % pauseEvery === 0) await pause();
+    }
+    this.#maskedHash = bytesToHex(hasher.digest()) as Sha256;
+    const message = this.#sign("masked-input", { hash: this.#maskedHash, words: words.length });
+    return this.#answer("masked-input", "", message) as SignedStep;
+  }
+
+  /**
+   * Step 5: checks the survivor list against everything this client knows and signs it.
+   * SECAGG_SURVIVORS_CHANGED, _UNKNOWN, _SELF, _FEW, _HASH, SECAGG_BOTH_SECRETS, SECAGG_RETRY_ISOLATES.
+   */
+  confirmSurvivors(list: Survivors): SignedStep {
+    const request = JSON.stringify(list);
+    const repeated = this.#repeated("survivors", request, "SECAGG_SURVIVORS_CHANGED");
+    if (repeated) return repeated.answer as SignedStep;
+    this.#after("masked-input", "survivors");
+    const { crypto, session, self, plan, site, log } = this.#options;
+    const view = checkSurvivors(
+      crypto,
+      session,
+      this.#secrets.members(),
+      this.#secrets.sharers(),
+      { name: self.name, hash: this.#maskedHash as Sha256 },
+      { mode: plan.mode, minSurvivors: site.minSurvivors, words: plan.words },
+      list,
+    );
+    checkReveal(log.entries(), session, view.survivors, site.minSurvivors);
+    this.#view = view;
+    const message = this.#sign("consistency", { digest: view.digest });
+    return this.#answer("survivors", request, message) as SignedStep;
+  }
+
+  /**
+   * Step 6: with enough signatures on the same list, records it durably and reveals: shares of b for survivors, of s
+   * for dropouts. SECAGG_SIGNATURE, SECAGG_SIGNATURES_FEW, SECAGG_RETRY_ISOLATES.
+   */
+  async reveal(given: Signatures): Promise<SignedStep> {
+    const done = this.#answered.get("signatures")?.answer;
+    if (done) return done;
+    this.#after("survivors", "signatures");
+    const { session, site, log } = this.#options;
+    const view = this.#view as SurvivorView;
+    this.#checkSignatures(view, given);
+    checkReveal(log.entries(), session, view.survivors, site.minSurvivors);
+    const { purpose, round, attempt, parentHash } = session;
+    await log.append({ type: "revealed", purpose, round, attempt, parentHash, survivors: [...view.survivors] });
+    const revealed = (names: readonly ClientName[], kind: "selfMask" | "maskKey") =>
+      names.map((owner) => ({ owner, share: toBase64(this.#secrets.heldShare(owner, kind)) }));
+    const payload: Unmask = {
+      selfMask: revealed(view.survivors, "selfMask"),
+      maskKey: revealed(view.dropouts, "maskKey"),
+    };
+    return this.#answer("signatures", "", this.#sign("unmask", payload)) as SignedStep;
+  }
+
+  /** Overwrites every secret; every later call throws SECAGG_STEP. */
+  wipe(): void {
+    this.#secrets.wipe();
+    this.#answered.clear();
+    this.#view = null;
+  }
+
+  #checkSignatures(view: SurvivorView, given: Signatures): void {
+    const { crypto, session, plan } = this.#options;
+    const members = this.#secrets.members();
+    const text = consistencyPayload(view.digest);
+    const signers = new Set<ClientName>();
+    for (const { sender, signature } of given.signatures) {
+      const member = members.byName.get(sender);
+      if (!member || !view.survivors.includes(sender)) {
+        throw new CodedError("SECAGG_SURVIVORS_UNKNOWN", `${sender} signed, but is no survivor`, { client: sender });
+      }
+      const heading = { step: "consistency", sender, recipient: COORDINATOR } as const;
+      verifyStatement(crypto, member.signingKey, session, heading, { payload: text, signature });
+      signers.add(sender);
+    }
+    // Holders are the whole roster (complete graph), and this client's own signature counts.
+    signers.add(this.#options.self.name);
+    const needed = thresholds(members.list.length, plan.mode).selfMask;
+    if (signers.size < needed) {
+      throw new CodedError(
+        "SECAGG_SIGNATURES_FEW",
+        `${signers.size} signatures on the survivor list, needed ${needed}`,
+        {
+          got: signers.size,
+          expected: needed,
+        },
+      );
+    }
+  }
+
+  #sign(step: Step, payload: unknown): SignedStep {
+    const { crypto, session, self } = this.#options;
+    const heading = { step, sender: self.name, recipient: COORDINATOR } as const;
+    return sign(crypto, self.signingKey, session, heading, JSON.stringify(payload));
+  }
+
+  #answer(step: Step, request: string, answer: SignedStep | null): SignedStep | null {
+    this.#answered.set(step, { request, answer });
+    return answer;
+  }
+
+  #repeated(
+    step: Step,
+    request: string,
+    changed: "SECAGG_ROSTER_CHANGED" | "SECAGG_SHARES_CHANGED" | "SECAGG_SURVIVORS_CHANGED",
+  ): Answered | undefined {
+    const before = this.#answered.get(step);
+    if (before && before.request !== request) {
+      throw new CodedError(changed, `a second, different ${step} message came in one attempt`, {
+        sid: this.session.sid,
+        step,
+      });
+    }
+    return before;
+  }
+
+  #after(before: Step, now: Step): void {
+    if (this.#answered.has(before) && !this.#secrets.wiped) return;
+    throw new CodedError("SECAGG_STEP", `${now} came before ${before} was done`, { step: now, expected: before });
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * What a site remembers for ever about the attempts it took part in and the shares it revealed, and the rules that
+ * follow: no attempt twice, and no two sums whose difference isolates a small group of sites.
+ * Entries are durable before the act they stand for is visible to anyone.
+ */
+import { z } from "zod";
+import { CodedError } from "../../shared/errors.ts";
+import { clientName, purpose, sha256Hex } from "../../shared/ids.ts";
+import type { SessionContext } from "../../shared/secagg/session.ts";
+
+const where = { purpose, round: z.int().min(0), attempt: z.int().min(0), parentHash: sha256Hex };
+
+export const roundLogEntry = z.discriminatedUnion("type", [
+  /** This site advertised keys. */
+  z.strictObject({ type: z.literal("joined"), ...where }),
+  /** This site is about to reveal shares for this survivor list. */
+  z.strictObject({ type: z.literal("revealed"), ...where, survivors: z.array(clientName) }),
+]);
+export type RoundLogEntry = z.infer<typeof roundLogEntry>;
+
+/** Append-only and durable. */
+export interface RoundLog {
+  entries(): readonly RoundLogEntry[];
+  /** Resolves when the entry would survive a power cut. */
+  append(entry: RoundLogEntry): Promise<void>;
+}
+
+/** For simulations and tests: as durable as the process. */
+export function memoryRoundLog(entries: readonly RoundLogEntry[] = []): RoundLog {
+  const held = [...entries];
+  return {
+    entries: () => held,
+    append: async (entry) => void held.push(entry),
+  };
+}
+
+/**
+ * May this site take part in this attempt? SECAGG_ATTEMPT_REPLAYED unless (round, attempt) is above every one it
+ * took part in for this purpose; SECAGG_PARENT_CHANGED when shares of the round were revealed for another parent;
+ * SECAGG_PARENT_REUSED when another round revealed shares for this parent and the site does not allow that.
+ */
+export function checkJoin(entries: readonly RoundLogEntry[], context: SessionContext, allowVoid: boolean): void {
+  const { round, attempt, parentHash } = context;
+  for (const entry of entries) {
+    if (entry.purpose !== context.purpose) continue;
+    if (entry.round > round || (entry.round === round && entry.attempt >= attempt)) {
+      throw new CodedError(
+        "SECAGG_ATTEMPT_REPLAYED",
+        `${entry.purpose} round ${round} attempt ${attempt}: this site was in round ${entry.round} attempt ${entry.attempt}`,
+        { round, attempt, seenRound: entry.round, seenAttempt: entry.attempt },
+      );
+    }
+    if (entry.type !== "revealed") continue;
+    if (entry.round === round && entry.parentHash !== parentHash) throw parentChanged(round);
+    if (entry.round !== round && entry.parentHash === parentHash && !allowVoid) {
+      throw new CodedError(
+        "SECAGG_PARENT_REUSED",
+        `round ${round} starts from the parent of round ${entry.round}, whose shares were revealed`,
+        { round, earlierRound: entry.round, parentHash },
+      );
+    }
+  }
+}
+
+/**
+ * May this site reveal shares for this survivor list? Against every list it recorded for the round, the new one must
+ * be identical, or each of the two differences empty or of at least `minSurvivors` members: SECAGG_RETRY_ISOLATES.
+ */
+export function checkReveal(
+  entries: readonly RoundLogEntry[],
+  context: SessionContext,
+  survivors: readonly string[],
+  minSurvivors: number,
+): void {
+  const now = new Set(survivors);
+  for (const entry of entries) {
+    if (entry.type !== "revealed" || entry.purpose !== context.purpose || entry.round !== context.round) continue;
+    if (entry.parentHash !== context.parentHash) throw parentChanged(context.round);
+    const before = new Set<string>(entry.survivors);
+    const left = entry.survivors.filter((name) => !now.has(name));
+    const came = survivors.filter((name) => !before.has(name));
+    for (const group of [left, came]) {
+      if (group.length > 0 && group.length < minSurvivors) {
+        throw new CodedError(
+          "SECAGG_RETRY_ISOLATES",
+          `attempt ${context.attempt}, with attempt ${entry.attempt}, would isolate ${group.join(", ")}`,
+          { round: context.round, isolated: group, minSurvivors },
+        );
+      }
+    }
+  }
+}
+
+function parentChanged(round: number): CodedError {
+  return new CodedError("SECAGG_PARENT_CHANGED", `round ${round} was revealed for another parent`, { round });
+}

@@ -1,0 +1,150 @@
+/** The secrets of one attempt: two X25519 keys, the self-mask seed b, and the shares held for others. Memory only. */
+import { CodedError } from "../../shared/errors.ts";
+import type { ClientName } from "../../shared/ids.ts";
+import type { SecureRng } from "../../shared/rng/secure.ts";
+import type { AgreementKey, CryptoPort } from "../../shared/secagg/crypto-port.ts";
+import { toBase64 } from "../../shared/secagg/encoding.ts";
+import { pairwiseMask, selfMask, type Mask } from "../../shared/secagg/mask.ts";
+import type { AdvertiseKeys } from "../../shared/secagg/messages.ts";
+import type { Member, Members } from "../../shared/secagg/roster.ts";
+import type { Session } from "../../shared/secagg/session.ts";
+import { split } from "../../shared/secagg/shamir.ts";
+import { boxKeyOf, commitToOwnShare, commitToSelfMask, openShares, sealShares } from "../../shared/secagg/share-box.ts";
+import type { Statement } from "../../shared/secagg/signed.ts";
+import type { Thresholds } from "../../shared/secagg/thresholds.ts";
+
+interface Held {
+  readonly selfMask: Uint8Array;
+  /** Null for the client's own s, of which it never holds a share. */
+  readonly maskKey: Uint8Array | null;
+}
+
+export class RoundSecrets {
+  readonly #crypto: CryptoPort;
+  readonly #random: SecureRng;
+  readonly #session: Session;
+  readonly #name: ClientName;
+  readonly #seed: Uint8Array;
+  readonly #maskSecret: Uint8Array;
+  #boxKey: AgreementKey | null;
+  #maskKey: AgreementKey | null;
+  #advertised: Omit<AdvertiseKeys, "certificate">;
+  #members: Members | null = null;
+  readonly #boxKeys = new Map<ClientName, Uint8Array>();
+  readonly #held = new Map<ClientName, Held>();
+
+  constructor(crypto: CryptoPort, random: SecureRng, session: Session, name: ClientName) {
+    this.#crypto = crypto;
+    this.#random = random;
+    this.#session = session;
+    this.#name = name;
+    const boxSecret = random.bytes(32);
+    this.#boxKey = crypto.agreementKey(boxSecret);
+    boxSecret.fill(0);
+    this.#maskSecret = random.bytes(32);
+    this.#maskKey = crypto.agreementKey(this.#maskSecret);
+    this.#seed = random.bytes(32);
+    this.#advertised = {
+      boxKey: toBase64(this.#boxKey.publicKey),
+      maskKey: toBase64(this.#maskKey.publicKey),
+      selfMask: toBase64(commitToSelfMask(crypto, session.sid, name, this.#seed)),
+    };
+  }
+
+  get wiped(): boolean {
+    return this.#maskKey === null;
+  }
+
+  advertised(): Omit<AdvertiseKeys, "certificate"> {
+    return this.#advertised;
+  }
+
+  members(): Members {
+    if (!this.#members) throw new Error("no roster yet");
+    return this.#members;
+  }
+
+  /** Everyone masks are made with, this client included, sorted. */
+  sharers(): ClientName[] {
+    return this.members()
+      .list.map(({ name }) => name)
+      .filter((name) => this.#held.has(name));
+  }
+
+  /** Splits both secrets; one payload per holder, in roster order. SECAGG_KEY_WEAK names the owner of a bad key. */
+  share(members: Members, limits: Thresholds): { to: ClientName; payload: string }[] {
+    const { sid } = this.#session;
+    const others = members.list.filter(({ name }) => name !== this.#name);
+    for (const { name, boxKey, maskKey } of others) {
+      const secret = this.#boxKey?.agree(boxKey);
+      if (!secret || !this.#maskKey?.agree(maskKey)) {
+        throw new CodedError("SECAGG_KEY_WEAK", `a key of ${name} is of low order`, { client: name });
+      }
+      this.#boxKeys.set(name, boxKeyOf(secret));
+    }
+    const points = (list: readonly Member[]) => list.map(({ point }) => point);
+    const seedShares = split(this.#random, this.#seed, points(members.list), limits.selfMask);
+    const keyShares = split(this.#random, this.#maskSecret, points(others), limits.maskKey);
+    this.#members = members;
+    return members.list.map(({ name: to }, i) => {
+      const seedShare = seedShares[i] as Uint8Array;
+      if (to === this.#name) {
+        this.#held.set(to, { selfMask: seedShare, maskKey: null });
+        return { to, payload: commitToOwnShare(this.#crypto, sid, to, seedShare) };
+      }
+      const keyShare = keyShares.shift() as Uint8Array;
+      const boxKey = this.#boxKeys.get(to) as Uint8Array;
+      const route = { sid, from: this.#name, to };
+      const payload = sealShares(this.#crypto, this.#random, boxKey, route, seedShare, keyShare);
+      seedShare.fill(0);
+      keyShare.fill(0);
+      return { to, payload };
+    });
+  }
+
+  /** Opens the shares of verified statements. Nothing is kept unless all are right. */
+  open(statements: readonly Statement[]): void {
+    const { sid } = this.#session;
+    const opened = statements.map(({ sender: from, payload }) => {
+      const boxKey = this.#boxKeys.get(from) as Uint8Array;
+      return [from, openShares(this.#crypto, boxKey, { sid, from, to: this.#name }, payload)] as const;
+    });
+    for (const [from, held] of opened) this.#held.set(from, held);
+  }
+
+  /** The self mask and one pairwise mask for every other sharer. */
+  masks(): Mask[] {
+    const { sid } = this.#session;
+    const key = this.#maskKey;
+    if (!key) throw new Error("the secrets are wiped");
+    const own = { name: this.#name, maskKey: key.publicKey };
+    const masks = [selfMask(this.#crypto, sid, this.#seed)];
+    for (const peer of this.members().list) {
+      if (peer.name === this.#name || !this.#held.has(peer.name)) continue;
+      const secret = key.agree(peer.maskKey) as Uint8Array;
+      masks.push(pairwiseMask(this.#crypto, sid, secret, own, peer));
+      secret.fill(0);
+    }
+    return masks;
+  }
+
+  heldShare(owner: ClientName, kind: "selfMask" | "maskKey"): Uint8Array {
+    const share = this.#held.get(owner)?.[kind];
+    if (!share) throw new Error(`no ${kind} share of ${owner}`);
+    return share;
+  }
+
+  wipe(): void {
+    this.#seed.fill(0);
+    this.#maskSecret.fill(0);
+    this.#boxKey = null;
+    this.#maskKey = null;
+    for (const key of this.#boxKeys.values()) key.fill(0);
+    for (const { selfMask: share, maskKey } of this.#held.values()) {
+      share.fill(0);
+      maskKey?.fill(0);
+    }
+    this.#boxKeys.clear();
+    this.#held.clear();
+  }
+}

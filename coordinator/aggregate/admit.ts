@@ -1,0 +1,194 @@
+/**
+ * The coordinator's check of each client's step, before anything of it is written: envelope, signature, schema, and
+ * what can be seen of its truth. Every error names the client in `details.client`. All pure; each returns what
+ * the round needs to keep.
+ */
+import { CodedError } from "../../shared/errors.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
+import type { Trust } from "../../shared/secagg/certificate.ts";
+import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
+import { equalBytes, fromBase64 } from "../../shared/secagg/encoding.ts";
+import { maskedInput, shareKeys, unmask, type MaskedInput } from "../../shared/secagg/messages.ts";
+import { consistencyPayload, verifyAdvertisement, type Member, type Members } from "../../shared/secagg/roster.ts";
+import type { Session } from "../../shared/secagg/session.ts";
+import { commitToShare, readShare, type SecretKind, type ShareCommitments } from "../../shared/secagg/share-box.ts";
+import {
+  COORDINATOR,
+  openSigned,
+  parsePayload,
+  statementOf,
+  verifyStatement,
+  type SignedStep,
+  type Statement,
+  type Step,
+} from "../../shared/secagg/signed.ts";
+
+/** Step 1. Also refuses keys of low order (SECAGG_KEY_WEAK), which would stop every other client. */
+export function admitAdvertisement(
+  crypto: CryptoPort,
+  trust: Trust,
+  session: Session,
+  message: SignedStep,
+  nowMs: number,
+): Statement {
+  const given = statementOf(message);
+  const { advertised, signingKey } = verifyAdvertisement(crypto, trust, session, given, nowMs);
+  openSigned(crypto, signingKey, session, heading("advertise-keys", given.sender), message);
+  const probe = crypto.agreementKey(new Uint8Array(32).fill(1));
+  for (const key of [advertised.boxKey, advertised.maskKey]) {
+    if (probe.agree(fromBase64(key) as Uint8Array) === null) {
+      throw new CodedError("SECAGG_KEY_WEAK", `a key of ${given.sender} is of low order`, { client: given.sender });
+    }
+  }
+  return given;
+}
+
+/** What one client shared: a statement for every holder, by holder, and what it committed to. */
+export interface AdmittedShares {
+  /** By holder's name; the one for itself carries only a commitment. */
+  readonly statements: ReadonlyMap<ClientName, Statement>;
+  readonly commitments: ReadonlyMap<ClientName, ShareCommitments>;
+}
+
+/** Step 2: one signed share for every member, in roster order. */
+export function admitShareKeys(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  message: SignedStep,
+): AdmittedShares {
+  const { member, payload } = open(crypto, session, members, "share-keys", message);
+  const { shares } = parsePayload(shareKeys, heading("share-keys", member.name), payload);
+  const statements = new Map<ClientName, Statement>();
+  const commitments = new Map<ClientName, ShareCommitments>();
+  for (const [i, { name: to }] of members.list.entries()) {
+    const share = shares[i];
+    if (share?.to !== to || shares.length !== members.list.length) {
+      throw new CodedError(
+        "WIRE_INVALID",
+        `share-keys from ${member.name}: expected one share for each of the roster`,
+        {
+          client: member.name,
+          field: `shares.${i}.to`,
+          expected: to,
+          got: share?.to,
+        },
+      );
+    }
+    verifyStatement(crypto, member.signingKey, session, { step: "share", sender: member.name, recipient: to }, share);
+    const { selfMask, maskKey } = readShare(member.name, to, share.payload);
+    statements.set(to, { sender: member.name, payload: share.payload, signature: share.signature });
+    commitments.set(to, { selfMask, maskKey });
+  }
+  return { statements, commitments };
+}
+
+/** Step 3: the signed hash of a masked vector; the vector itself is uploaded and checked against it. */
+export function admitMaskedInput(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  words: number,
+  message: SignedStep,
+): MaskedInput & { statement: Statement } {
+  const { member, payload } = open(crypto, session, members, "masked-input", message);
+  const input = parsePayload(maskedInput, heading("masked-input", member.name), payload);
+  if (input.words !== words) {
+    throw new CodedError("UPDATE_SHAPE", `${member.name} sends ${input.words} words, expected ${words}`, {
+      client: member.name,
+      expected: words,
+      got: input.words,
+    });
+  }
+  return { ...input, statement: statementOf(message) };
+}
+
+/** Step 4: a survivor's signature under the one survivor list. SECAGG_CONSISTENCY when it saw another. */
+export function admitConsistency(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  digest: Sha256,
+  message: SignedStep,
+): { sender: ClientName; signature: string } {
+  const { member, payload } = open(crypto, session, members, "consistency", message);
+  if (payload !== consistencyPayload(digest)) {
+    throw new CodedError("SECAGG_CONSISTENCY", `${member.name} saw another survivor list`, { client: member.name });
+  }
+  return { sender: member.name, signature: message.signature };
+}
+
+/** One revealed share that agrees with its owner's commitment. */
+export interface RevealedShare {
+  readonly owner: ClientName;
+  readonly holder: ClientName;
+  readonly share: Uint8Array;
+}
+
+/** What a survivor revealed, checked. */
+export interface AdmittedUnmask {
+  readonly selfMask: readonly RevealedShare[];
+  readonly maskKey: readonly RevealedShare[];
+}
+
+/**
+ * Step 5: exactly the shares asked for, each as its owner committed to it.
+ * SECAGG_SECRET_FALSE names the holder who changed one.
+ * @param shared what each sharer's share-keys step was admitted as
+ */
+export function admitUnmask(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  list: { readonly survivors: readonly ClientName[]; readonly dropouts: readonly ClientName[] },
+  shared: ReadonlyMap<ClientName, AdmittedShares>,
+  message: SignedStep,
+): AdmittedUnmask {
+  const { member, payload } = open(crypto, session, members, "unmask", message);
+  const given = parsePayload(unmask, heading("unmask", member.name), payload);
+  const check = (kind: SecretKind, owners: readonly ClientName[], revealed: (typeof given)["selfMask"]) => {
+    if (revealed.length !== owners.length || revealed.some(({ owner }, i) => owner !== owners[i])) {
+      throw new CodedError("WIRE_INVALID", `unmask from ${member.name}: not the shares that were asked for`, {
+        client: member.name,
+        field: kind,
+      });
+    }
+    return revealed.map(({ owner, share: text }) => {
+      const share = fromBase64(text) as Uint8Array;
+      const commitments = shared.get(owner)?.commitments.get(member.name);
+      const committed = kind === "self-mask" ? commitments?.selfMask : commitments?.maskKey;
+      const holder = member.name;
+      if (!committed || !equalBytes(commitToShare(crypto, session.sid, kind, owner, holder, share), committed)) {
+        throw new CodedError("SECAGG_SECRET_FALSE", `${holder} reveals a false share of ${owner}`, {
+          client: holder,
+          owner,
+        });
+      }
+      return { owner, holder, share };
+    });
+  };
+  return {
+    selfMask: check("self-mask", list.survivors, given.selfMask),
+    maskKey: check("mask-key", list.dropouts, given.maskKey),
+  };
+}
+
+function heading(step: Step, sender: ClientName) {
+  return { step, sender, recipient: COORDINATOR } as const;
+}
+
+function open(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  step: Step,
+  message: SignedStep,
+): { member: Member; payload: string } {
+  const member = members.byName.get(message.sender);
+  if (!member) {
+    throw new CodedError("SECAGG_ROSTER_UNKNOWN", `${step} from ${message.sender}, who is not in the roster`, {
+      client: message.sender,
+    });
+  }
+  return { member, payload: openSigned(crypto, member.signingKey, session, heading(step, member.name), message) };
+}

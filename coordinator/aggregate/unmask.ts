@@ -1,0 +1,100 @@
+/**
+ * From revealed shares to the masks that are still in the sum: b of every survivor, and the pairwise masks between
+ * each dropout and each survivor. Each secret is checked against what its owner advertised.
+ */
+import { CodedError } from "../../shared/errors.ts";
+import type { ClientName } from "../../shared/ids.ts";
+import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
+import { equalBytes } from "../../shared/secagg/encoding.ts";
+import { negated, pairwiseMask, selfMask, type Mask } from "../../shared/secagg/mask.ts";
+import type { Member, Members } from "../../shared/secagg/roster.ts";
+import type { Session } from "../../shared/secagg/session.ts";
+import { combine } from "../../shared/secagg/shamir.ts";
+import { commitToSelfMask } from "../../shared/secagg/share-box.ts";
+import { thresholds, type SecureMode } from "../../shared/secagg/thresholds.ts";
+import type { AdmittedUnmask, RevealedShare } from "./admit.ts";
+
+/**
+ * The masks that, applied to the sum of the survivors' masked vectors, leave the sum of their vectors.
+ * SECAGG_SHARES_FEW while too few survivors revealed; SECAGG_SECRET_FALSE names an owner whose committed shares do not
+ * give the secret it advertised.
+ */
+export function remainingMasks(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  mode: SecureMode,
+  list: { readonly survivors: readonly ClientName[]; readonly dropouts: readonly ClientName[] },
+  revealed: readonly AdmittedUnmask[],
+): Mask[] {
+  const limits = thresholds(members.list.length, mode);
+  const masks: Mask[] = [];
+  const seedShares = byOwner(revealed.flatMap((r) => r.selfMask));
+  for (const name of list.survivors) {
+    const owner = member(members, name);
+    const seed = reconstruct(members, owner, limits.selfMask, seedShares.get(name));
+    if (!equalBytes(commitToSelfMask(crypto, session.sid, name, seed), owner.selfMask)) throw falseSecret(name);
+    masks.push(negated(selfMask(crypto, session.sid, seed)));
+    seed.fill(0);
+  }
+  const keyShares = byOwner(revealed.flatMap((r) => r.maskKey));
+  for (const name of list.dropouts) {
+    const owner = member(members, name);
+    const secret = reconstruct(members, owner, limits.maskKey, keyShares.get(name));
+    const key = crypto.agreementKey(secret);
+    secret.fill(0);
+    if (!equalBytes(key.publicKey, owner.maskKey)) throw falseSecret(name);
+    // What the dropout would have applied cancels what each survivor applied for their pair.
+    for (const survivor of list.survivors) {
+      const peer = member(members, survivor);
+      const shared = key.agree(peer.maskKey);
+      if (!shared) throw falseSecret(survivor);
+      masks.push(pairwiseMask(crypto, session.sid, shared, owner, peer));
+      shared.fill(0);
+    }
+  }
+  return masks;
+}
+
+/** How many unmask messages suffice, whoever sends them. */
+export function neededUnmasks(rosterSize: number, mode: SecureMode): number {
+  return thresholds(rosterSize, mode).selfMask;
+}
+
+function reconstruct(
+  members: Members,
+  owner: Member,
+  threshold: number,
+  shares: readonly RevealedShare[] = [],
+): Uint8Array {
+  if (shares.length < threshold) {
+    throw new CodedError("SECAGG_SHARES_FEW", `${shares.length} shares of ${owner.name}, needed ${threshold}`, {
+      client: owner.name,
+      got: shares.length,
+      expected: threshold,
+    });
+  }
+  const used = shares.slice(0, threshold);
+  return combine(
+    used.map(({ holder }) => member(members, holder).point),
+    used.map(({ share }) => share),
+  );
+}
+
+function byOwner(shares: readonly RevealedShare[]): Map<ClientName, RevealedShare[]> {
+  const out = new Map<ClientName, RevealedShare[]>();
+  for (const share of shares) out.set(share.owner, [...(out.get(share.owner) ?? []), share]);
+  return out;
+}
+
+function member(members: Members, name: ClientName): Member {
+  const found = members.byName.get(name);
+  if (!found) throw new Error(`${name} is not in the roster`);
+  return found;
+}
+
+function falseSecret(client: ClientName): CodedError {
+  return new CodedError("SECAGG_SECRET_FALSE", `the shares that ${client} committed to do not give its secret`, {
+    client,
+  });
+}
