@@ -37,9 +37,11 @@ export const ERRORS = {
   COORDINATOR_FAILED: "The coordinator failed to do this; its log has the cause.",
   AUTH_UNKNOWN_CLIENT: "This client is not enrolled; join with an invitation first.",
   AUTH_REFUSED: "The peer could not prove that it holds the enrolled key.",
-  AUTH_PENDING: "The federation's authority has not signed this membership yet; the client goes on by itself once it has.",
+  AUTH_PENDING:
+    "The federation's authority has not signed this membership yet; the client goes on by itself once it has.",
   AUTH_ADMIN: "Run the command on the coordinator's machine, by the user who may read admin.token.",
-  KEY_FILE: "Correct the key file as the message says, or restore it from a backup; keys are never made again silently.",
+  KEY_FILE:
+    "Correct the key file as the message says, or restore it from a backup; keys are never made again silently.",
   TOKEN_INVALID: "The invitation is not valid; ask the operator for a new one.",
   TOKEN_EXPIRED: "The invitation has expired; ask the operator for a new one.",
   TOKEN_USED: "The invitation was used already; ask the operator for a new one.",
@@ -89,6 +91,7 @@ export const ERRORS = {
   SECAGG_CONSISTENCY: "A client saw another survivor list than the coordinator sent; the attempt goes on without it.",
   SECAGG_SECRET_FALSE: "A reconstructed secret is not the one that was committed to; the message names who lied.",
   SECAGG_SHARES_FEW: "Too few shares to take a mask away; the attempt fails.",
+  STATISTIC_INVALID: "A count or loss to be summed is no number that fits; the client leaves the round.",
   AGGREGATE_WEIGHT: "The sum's total weight is impossible for these survivors; the round is discarded.",
   AGGREGATE_RANGE: "The sum is outside of what honest clients can produce; the round is discarded.",
   AGGREGATE_NORM: "The mean update is longer than the clipping norm allows; the round is discarded.",

@@ -1,0 +1,81 @@
+/**
+ * The server half of an update: from the exact integer sum to the weighted mean delta and the summed statistics, after
+ * checking what a sum over these survivors can be at all. Its other half is `client/update/encode.ts`.
+ */
+import { CodedError } from "../../shared/errors.ts";
+import { l2Norm } from "../../shared/privacy/clip.ts";
+import { decodeMean, signedView, type FixedPoint } from "../../shared/quantize/fixed-point.ts";
+import type { Words } from "../../shared/secagg/mask.ts";
+import { readReal, readStatistics, type VectorLayout } from "../../shared/secagg/vector-layout.ts";
+
+export interface AggregateRules {
+  readonly layout: VectorLayout;
+  readonly fixed: FixedPoint;
+  readonly clipNorm: number | null;
+}
+
+export interface Aggregate {
+  /** Weighted mean of the survivors' deltas; the server optimizer takes its negative as pseudo-gradient. */
+  readonly meanDelta: Float32Array;
+  readonly totalWeight: number;
+  /** L2 norm of the mean. */
+  readonly norm: number;
+  /** Coordinates that clients had to clip, over all their coordinates. */
+  readonly clippedShare: number;
+  readonly examples: number;
+  readonly examplesSeen: number;
+  /** Mean over the examples processed. */
+  readonly loss: number;
+}
+
+/**
+ * AGGREGATE_WEIGHT when the total weight is impossible for this many survivors; AGGREGATE_RANGE when a coordinate or
+ * statistic is; AGGREGATE_NORM when the mean is longer than the clipping norm allows.
+ */
+export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: number): Aggregate {
+  const { layout, fixed, clipNorm } = rules;
+  if (sum.length !== layout.words || layout.weightAt === null) throw new Error("the sum does not have this layout");
+  const totalWeight = sum[layout.weightAt] as number;
+  if (totalWeight < survivors || totalWeight > survivors * fixed.maxWeight) {
+    throw new CodedError("AGGREGATE_WEIGHT", `total weight ${totalWeight} of ${survivors} survivors`, {
+      expected: [survivors, survivors * fixed.maxWeight],
+      got: totalWeight,
+    });
+  }
+  const sums = signedView(sum.subarray(0, layout.coordinates));
+  checkRange(sums, fixed.qMax * totalWeight);
+  const meanDelta = decodeMean(fixed, sums, totalWeight);
+  const norm = l2Norm(meanDelta);
+  // Every q is rounded by at most half a step.
+  const rounding = (0.5 / fixed.scale) * Math.sqrt(layout.coordinates);
+  if (clipNorm !== null && norm > (clipNorm + rounding) * (1 + 1e-6)) {
+    throw new CodedError("AGGREGATE_NORM", `the mean delta has norm ${norm}, clipNorm is ${clipNorm}`, {
+      expected: clipNorm,
+      got: norm,
+    });
+  }
+  const statistics = readStatistics(layout, sum);
+  const { clipped = 0, examples = 0, examplesSeen = 0 } = statistics;
+  return {
+    meanDelta,
+    totalWeight,
+    norm,
+    clippedShare: clipped / (survivors * layout.coordinates),
+    examples,
+    examplesSeen,
+    loss: readReal(statistics, "loss") / Math.max(1, examplesSeen),
+  };
+}
+
+function checkRange(sums: Int32Array | Int16Array, largest: number): void {
+  for (let i = 0; i < sums.length; i++) {
+    const value = sums[i] as number;
+    if (value > largest || value < -largest) {
+      throw new CodedError("AGGREGATE_RANGE", `coordinate ${i} sums to ${value}, at most ${largest} is possible`, {
+        index: i,
+        expected: largest,
+        got: value,
+      });
+    }
+  }
+}
