@@ -9,7 +9,7 @@ import type { Trust } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { equalBytes, fromBase64 } from "../../shared/secagg/encoding.ts";
 import { maskedInput, shareKeys, unmask, type MaskedInput } from "../../shared/secagg/messages.ts";
-import { consistencyPayload, verifyAdvertisement, type Member, type Members } from "../../shared/secagg/roster.ts";
+import { consistencyPayload, verifyAdvertisement, type Members } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { commitToShare, readShare, type SecretKind, type ShareCommitments } from "../../shared/secagg/share-box.ts";
 import {
@@ -83,11 +83,19 @@ export function admitShareKeys(
   return { statements, commitments };
 }
 
-/** Step 3: the signed hash of a masked vector; the vector itself is uploaded and checked against it. */
+/** Whose signatures count: the roster or, when aggregation is not secure, the invited clients. */
+export interface Signers {
+  readonly byName: ReadonlyMap<string, { readonly name: ClientName; readonly signingKey: Uint8Array }>;
+}
+
+/**
+ * Step 3: the signed hash of the bytes that are uploaded: a masked vector, or one sealed to a trusted coordinator.
+ * The bytes themselves are checked against it.
+ */
 export function admitMaskedInput(
   crypto: CryptoPort,
   session: Session,
-  members: Members,
+  members: Signers,
   words: number,
   message: SignedStep,
 ): MaskedInput & { statement: Statement } {
@@ -180,10 +188,10 @@ function heading(step: Step, sender: ClientName) {
 function open(
   crypto: CryptoPort,
   session: Session,
-  members: Members,
+  members: Signers,
   step: Step,
   message: SignedStep,
-): { member: Member; payload: string } {
+): { member: { readonly name: ClientName; readonly signingKey: Uint8Array }; payload: string } {
   const member = members.byName.get(message.sender);
   if (!member) {
     throw new CodedError("SECAGG_ROSTER_UNKNOWN", `${step} from ${message.sender}, who is not in the roster`, {

@@ -1,5 +1,6 @@
 /**
- * A vector for a trusted coordinator (secureAggregation: off), sealed to its X25519 key so that only it can read it.
+ * A vector for a trusted coordinator (secureAggregation: off), sealed to its identity (`box-key.ts`) so that only it can
+ * read it.
  * Layout: ephemeral public key (32) | chunks of 65,536 bytes plaintext, each AES-256-GCM with its tag (16).
  * Key = HKDF-SHA256(X25519, salt = sid, info = both public keys and the sender's name); the nonce is the chunk's number
  * and whether it is the last (the STREAM construction: chunks cannot be reordered, dropped or cut off).
@@ -20,7 +21,7 @@ export function sealedLength(plainLength: number): number {
   return HEAD + plainLength + TAG * Math.max(1, Math.ceil(plainLength / CHUNK));
 }
 
-/** Seals bytes from `sender` to the coordinator's key, in this session only. */
+/** Seals bytes from `sender` to the X25519 key of the coordinator, for this session only. */
 export function sealVector(
   crypto: CryptoPort,
   random: SecureRng,
