@@ -18,6 +18,8 @@ export const ERRORS = {
   DATA_PATH: "File names must stay inside the dataset's folder: no absolute path, no `..`, no link leading out.",
   // model and training
   ENGINE_UNAVAILABLE: "Run `allulook engine install`, or `allulook doctor` to see what is missing.",
+  ENGINE_ARCHIVE: "A downloaded archive is damaged; run `allulook engine install` to fetch it again.",
+  ENGINE_PROVISION: "The native TensorFlow library could not be installed; WebAssembly is used. The message has the cause.",
   MODEL_UNKNOWN: "Run `allulook model list` for the models and presets there are.",
   PARAMS_SHAPE: "The parameters do not fit this model; check model, preset and version.",
   UPDATE_NOT_FINITE: "Training produced NaN or infinity; lower the learning rate or check the data.",
@@ -95,6 +97,18 @@ export const ERRORS = {
   AGGREGATE_WEIGHT: "The sum's total weight is impossible for these survivors; the round is discarded.",
   AGGREGATE_RANGE: "The sum is outside of what honest clients can produce; the round is discarded.",
   AGGREGATE_NORM: "The mean update is longer than the clipping norm allows; the round is discarded.",
+  // rounds
+  ROUND_UNKNOWN: "No such session is open here (any more); the client waits for the next invitation.",
+  ROUND_EARLY: "A step came before the coordinator asked for it; the client sends it again when asked.",
+  ROUND_LATE: "A step came after its phase had closed; the client takes part again in the next attempt.",
+  ROUND_CONFLICT: "A client sent two different answers to one question; the first one counts.",
+  ROUND_NOT_ASKED: "This client is not part of this step; it waits for the next invitation.",
+  ROUND_LEFT_OUT: "This client was left out of the attempt; the message says why.",
+  ROUND_FORGOTTEN: "A client was restarted and lost an attempt's secrets; it takes part again in the next attempt.",
+  ROUND_BLOB: "The masked vector was not uploaded before it was announced; the client uploads it and goes on.",
+  ROUND_TOO_FEW: "Too few clients took part; start more clients, or lower schedule.cohort.min or minSurvivors.",
+  ROUND_VOID: "Survivors of a round did not come back to reveal their shares; the next round starts from the same model.",
+  ROUND_FAILED: "Rounds keep failing; the message has the last cause.",
   // releases
   RELEASE_MANIFEST: "manifest.json is missing, altered or of another format; get the release folder again.",
   RELEASE_SIGNATURE:

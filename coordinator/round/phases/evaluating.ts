@@ -1,0 +1,131 @@
+/**
+ * The new version is scored on the clients' own held-out data: a secure sum of its own, among the round's survivors
+ * who are still there. Whatever happens here, the version stands; without a sum it is released as unevaluated.
+ */
+import type { Rules } from "../rules.ts";
+import type {
+  DurableEvent,
+  Evaluating,
+  EvaluationSummary,
+  FederationState,
+  Reason,
+  RoundFacts,
+  Transition,
+} from "../state.ts";
+import { eligible, someoneReturns } from "./recruiting.ts";
+import { beginRelease } from "./releasing.ts";
+import { endSession, send, tellLeftOut } from "./session.ts";
+import { askAll, beginSum, closePhase, leastRoster } from "./sum.ts";
+import { retryDelayMs } from "./training.ts";
+
+export function evaluateOrRelease(rules: Rules, state: FederationState, facts: RoundFacts, at: number): Transition {
+  const { every } = rules.evaluation;
+  if (every === 0 || facts.round % every !== 0) return beginRelease(rules, state, facts, at);
+  const current: Evaluating = {
+    phase: "evaluating",
+    facts,
+    since: at,
+    attempt: 1,
+    gatheringSince: at,
+    notBefore: at,
+    participants: facts.survivors,
+    excluded: {},
+    sum: null,
+  };
+  return { state: { ...state, current }, effects: [] };
+}
+
+/** While no sum is under way: invite the participants who are there, wait for those on their way, or give up. */
+export function dueInGathering(
+  rules: Rules,
+  state: FederationState,
+  current: Evaluating,
+  now: number,
+): DurableEvent | null {
+  const since = Math.max(current.gatheringSince, state.presence.since);
+  const least = leastRoster(rules, "evaluation");
+  const among = new Set(current.participants);
+  const clients = eligible(rules, state, current.excluded, now).filter((client) => among.has(client));
+  const returning = someoneReturns(rules, state, current.excluded, now, current.participants);
+  if (now >= current.notBefore && clients.length >= least && !returning) {
+    return { type: "invite", at: now, purpose: "evaluation", clients };
+  }
+  if (current.participants.length >= least && now - since < rules.evaluation.patienceMs) return null;
+  const message = `${clients.length} participants are there, ${least} are needed`;
+  return {
+    type: "give-up",
+    at: now,
+    purpose: "evaluation",
+    outcome: "failed",
+    reason: { code: "ROUND_TOO_FEW", message },
+  };
+}
+
+export function beginEvaluation(
+  rules: Rules,
+  state: FederationState,
+  current: Evaluating,
+  event: Extract<DurableEvent, { type: "invite" }>,
+): Transition {
+  const { version, paramsHash, transcriptDigest } = state;
+  const { facts, attempt } = current;
+  const what = { purpose: "evaluation", round: facts.round, attempt, version, paramsHash, transcriptDigest } as const;
+  const sum = beginSum(rules, { ...what, clients: event.clients }, event.at);
+  return { state: { ...state, current: { ...current, sum } }, effects: send(askAll(sum)) };
+}
+
+/** A phase of the evaluation closes. */
+export function closeEvaluation(rules: Rules, state: FederationState, current: Evaluating, at: number): Transition {
+  const { sum } = current;
+  if (sum === null || sum.phase === "complete") return { state, effects: [] };
+  const closed = closePhase(sum, at);
+  if ("next" in closed) {
+    const { next } = closed;
+    const effects =
+      next.phase === "complete" ? [{ type: "total", sum: next, facts: current.facts } as const] : send(askAll(next));
+    return { state: { ...state, current: { ...current, sum: next } }, effects: [...tellLeftOut(sum), ...effects] };
+  }
+  if (current.attempt >= rules.attempts) return giveUpEvaluation(rules, state, current, "failed", closed.failed, at);
+  const ended = endSession(state, sum, "failed", closed.failed);
+  const next: Evaluating = {
+    ...current,
+    attempt: current.attempt + 1,
+    gatheringSince: at,
+    notBefore: at + retryDelayMs(rules, current.attempt),
+    excluded: { ...current.excluded, ...sum.excluded },
+    sum: null,
+  };
+  return { state: { ...ended.state, current: next }, effects: ended.effects };
+}
+
+export function finishEvaluation(
+  rules: Rules,
+  state: FederationState,
+  current: Evaluating,
+  summary: EvaluationSummary,
+  at: number,
+): Transition {
+  if (current.sum === null) return { state, effects: [] };
+  const ended = endSession(state, current.sum, "completed", null);
+  const evaluated = { ...ended.state, lastMetrics: summary.metrics };
+  const next = beginRelease(rules, evaluated, withTime({ ...current.facts, evaluation: summary }, current, at), at);
+  return { state: next.state, effects: [...ended.effects, ...next.effects] };
+}
+
+/** The version goes out unevaluated. */
+export function giveUpEvaluation(
+  rules: Rules,
+  state: FederationState,
+  current: Evaluating,
+  outcome: "failed" | "void",
+  reason: Reason,
+  at: number,
+): Transition {
+  const ended = current.sum === null ? { state, effects: [] } : endSession(state, current.sum, outcome, reason);
+  const next = beginRelease(rules, ended.state, withTime(current.facts, current, at), at);
+  return { state: next.state, effects: [...ended.effects, ...next.effects] };
+}
+
+function withTime(facts: RoundFacts, current: Evaluating, at: number): RoundFacts {
+  return { ...facts, seconds: { ...facts.seconds, evaluate: Math.max(0, at - current.since) / 1000 } };
+}

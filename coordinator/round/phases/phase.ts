@@ -1,0 +1,55 @@
+/**
+ * What the phases of a secure sum have in common: clients are asked for one step each; the phase closes when nobody
+ * more can answer, when its time is up, or when there is enough; with too few answers the attempt fails.
+ */
+import type { ClientName } from "../../../shared/ids.ts";
+import { neededSurvivors, thresholds } from "../../../shared/secagg/thresholds.ts";
+import type { Step } from "../../../shared/secagg/signed.ts";
+import { sortedNames, type Rules } from "../rules.ts";
+import type { ByClient, DurableEvent, Sum, SumComplete, SumHead } from "../state.ts";
+
+export type StepEvent = Extract<DurableEvent, { type: "step" }>;
+
+export interface Phase<S extends Sum> {
+  /** What clients answer with. */
+  readonly step: Step;
+  /** What they are asked with. */
+  ask(sum: S): "begin" | "roster" | "shares" | "survivors" | "signatures";
+  /** Who may answer, sorted by name; those excluded are no longer asked, but what they gave stands. */
+  asked(sum: S): readonly ClientName[];
+  answers(sum: S): ByClient<unknown>;
+  /** The phase with one answer more. */
+  record(sum: S, event: StepEvent): S;
+  /** With fewer answers the attempt cannot go on. */
+  needed(sum: S): number;
+  /** With so many there is no need to wait for more; null: wait for everybody who can answer. */
+  enough(sum: S): number | null;
+  /** The phase's time; null: presence alone decides. */
+  limitMs(rules: Rules): number | null;
+  /** Only called with enough answers. */
+  next(sum: S, at: number): Sum | SumComplete;
+}
+
+/** Names in a record, sorted. */
+export function names(record: ByClient<unknown>): ClientName[] {
+  return sortedNames(Object.keys(record));
+}
+
+/** Survivors without whom the attempt cannot end, from the size of the advertised roster. */
+export function survivorsNeeded(head: SumHead, rosterSize: number): number {
+  if (head.mode === "off") return head.minSurvivors;
+  return neededSurvivors(rosterSize, head.mode, head.minSurvivors);
+}
+
+/** Holders whose shares give back a secret. */
+export function sharesNeeded(head: SumHead, rosterSize: number): number {
+  return head.mode === "off" ? 0 : thresholds(rosterSize, head.mode).selfMask;
+}
+
+/** The head as the next phase takes it over, with the time of this one accounted for. */
+export function handOver(sum: Sum, at: number): SumHead {
+  const kind = sum.phase === "collecting-masked-inputs" ? "train" : "secureAggregation";
+  const { session, sid, version, mode, startedAt, invited, minRoster, minSurvivors, excluded } = sum;
+  const seconds = { ...sum.seconds, [kind]: sum.seconds[kind] + Math.max(0, at - sum.since) / 1000 };
+  return { session, sid, version, mode, startedAt, since: at, invited, minRoster, minSurvivors, excluded, seconds };
+}

@@ -1,0 +1,193 @@
+/** One secure sum as a machine of its own: training and evaluation run the same phases. */
+import type { ClientName, Purpose, Sha256 } from "../../../shared/ids.ts";
+import { LEAST_SURVIVORS } from "../../../shared/secagg/thresholds.ts";
+import type { SignedStep, Step } from "../../../shared/secagg/signed.ts";
+import { isGone, isStalled, memberOf } from "../presence.ts";
+import { sortedNames, type Rules } from "../rules.ts";
+import type { MaskedInput, Outgoing, Presence, Reason, Sum, SumComplete, SumHead } from "../state.ts";
+import { advertisingKeys } from "./advertising-keys.ts";
+import { checkingConsistency } from "./checking-consistency.ts";
+import { collectingMaskedInputs } from "./collecting-masked-inputs.ts";
+import type { Phase, StepEvent } from "./phase.ts";
+import { sharingKeys } from "./sharing-keys.ts";
+import { unmasking } from "./unmasking.ts";
+
+const PHASES = {
+  "advertising-keys": advertisingKeys,
+  "sharing-keys": sharingKeys,
+  "collecting-masked-inputs": collectingMaskedInputs,
+  "checking-consistency": checkingConsistency,
+  unmasking,
+} as const;
+
+/** The clients' steps in the order of the protocol. */
+const ORDER: readonly Step[] = Object.values(PHASES).map((phase) => phase.step);
+
+function logic(sum: Sum): Phase<Sum> {
+  // Each phase's functions only ever get a sum of that phase.
+  return PHASES[sum.phase] as unknown as Phase<Sum>;
+}
+
+export interface Beginning {
+  readonly purpose: Purpose;
+  readonly round: number;
+  readonly attempt: number;
+  readonly version: number;
+  readonly paramsHash: Sha256;
+  readonly transcriptDigest: Sha256;
+  readonly clients: readonly ClientName[];
+}
+
+/** The first phase of an attempt. */
+export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
+  const { purpose, round, attempt } = beginning;
+  const session = {
+    federation: rules.federation as Sha256,
+    purpose,
+    round,
+    attempt,
+    parentHash: beginning.paramsHash,
+    configHash: rules.configHash,
+    previousTranscriptDigest: beginning.transcriptDigest,
+  };
+  const head: SumHead = {
+    session,
+    sid: rules.sidOf(session),
+    version: beginning.version,
+    mode: rules.mode,
+    startedAt: at,
+    since: at,
+    invited: sortedNames(new Set(beginning.clients)),
+    minRoster: leastRoster(rules, purpose),
+    minSurvivors: rules.minSurvivors,
+    excluded: {},
+    seconds: { train: 0, secureAggregation: 0 },
+  };
+  if (rules.mode === "off") {
+    return { ...head, phase: "collecting-masked-inputs", advertised: {}, shared: {}, inputs: {} };
+  }
+  return { ...head, phase: "advertising-keys", advertised: {} };
+}
+
+/** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */
+export function leastRoster(rules: Rules, purpose: Purpose): number {
+  const least = rules.mode === "off" ? rules.minSurvivors : Math.max(LEAST_SURVIVORS, rules.minSurvivors);
+  return purpose === "training" ? Math.max(rules.cohort.min, least) : least;
+}
+
+/** The clients whose answer is still awaited, present or not. */
+export function owing(sum: Sum): ClientName[] {
+  const answers = logic(sum).answers(sum);
+  return logic(sum)
+    .asked(sum)
+    .filter((client) => answers[client] === undefined && sum.excluded[client] === undefined);
+}
+
+/** What the client must be asked (again), if anything. */
+export function askFor(sum: Sum, client: ClientName): Outgoing | null {
+  return owing(sum).includes(client) ? { type: logic(sum).ask(sum), sum } : null;
+}
+
+/** Messages to everybody whose answer is awaited. */
+export function askAll(sum: Sum): { client: ClientName; message: Outgoing }[] {
+  const message = { type: logic(sum).ask(sum), sum };
+  return owing(sum).map((client) => ({ client, message }));
+}
+
+export type Judgement = "new" | "repeated" | "unneeded" | Reason;
+
+/** What to make of a (verified) step of this session: taken, known already, no longer needed, or refused and why. */
+export function judgeStep(sum: Sum | SumComplete, client: ClientName, signed: SignedStep): Judgement {
+  const known = answerOf(sum, client, signed.step);
+  if (known !== undefined) {
+    if (known.payload === signed.payload) return "repeated";
+    return {
+      code: "ROUND_CONFLICT",
+      message: `${client} sent two different ${signed.step} steps; the first one counts`,
+    };
+  }
+  const exclusion = sum.excluded[client];
+  if (exclusion !== undefined) {
+    return { code: "ROUND_LEFT_OUT", message: `${client} was left out of this attempt: ${exclusion.message}` };
+  }
+  const place = ORDER.indexOf(signed.step);
+  const now = sum.phase === "complete" ? ORDER.length : ORDER.indexOf(logic(sum).step);
+  if (place < 0) return { code: "WIRE_INVALID", message: `clients do not send ${signed.step}` };
+  if (place > now) return { code: "ROUND_EARLY", message: `${signed.step} is not due before ${sum.phase} is over` };
+  if (place < now) {
+    const late: Reason = { code: "ROUND_LATE", message: `${signed.step} came after its phase had closed` };
+    const survived = "inputs" in sum && sum.inputs[client] !== undefined;
+    return survived && (signed.step === "consistency" || signed.step === "unmask") ? "unneeded" : late;
+  }
+  if (sum.phase === "complete" || !logic(sum).asked(sum).includes(client)) {
+    return { code: "ROUND_NOT_ASKED", message: `${client} is not among those asked for ${signed.step}` };
+  }
+  return "new";
+}
+
+function answerOf(sum: Sum | SumComplete, client: ClientName, step: Step): SignedStep | undefined {
+  const held: Partial<Record<Step, SignedStep | undefined>> = {
+    "advertise-keys": sum.advertised[client],
+    "share-keys": "shared" in sum ? sum.shared[client] : undefined,
+    "masked-input": "inputs" in sum ? (sum.inputs[client] as MaskedInput | undefined)?.signed : undefined,
+    consistency: "signatures" in sum ? sum.signatures[client] : undefined,
+    unmask: "reveals" in sum ? sum.reveals[client] : undefined,
+  };
+  return held[step];
+}
+
+/** The sum with one answer more; unchanged unless {@link judgeStep} says "new". */
+export function recordStep(sum: Sum, event: StepEvent): Sum {
+  return judgeStep(sum, event.client, event.signed) === "new" ? logic(sum).record(sum, event) : sum;
+}
+
+/** Leaves a client out of what is still to come. */
+export function excludeClient(sum: Sum, client: ClientName, reason: Reason, at: number): Sum {
+  if (!sum.invited.includes(client) || sum.excluded[client] !== undefined) return sum;
+  return { ...sum, excluded: { ...sum.excluded, [client]: { ...reason, at } } };
+}
+
+/** Closes the phase: the next one, or why the attempt cannot go on. */
+export function closePhase(sum: Sum, at: number): { next: Sum | SumComplete } | { failed: Reason } {
+  const phase = logic(sum);
+  const got = Object.keys(phase.answers(sum)).length;
+  const needed = phase.needed(sum);
+  if (got >= needed) return { next: phase.next(sum, at) };
+  const left = Object.values(sum.excluded as Record<string, Reason>).map((reason) => reason.message);
+  const why = left.length > 0 ? ` (${left.join("; ").slice(0, 1_000)})` : "";
+  return {
+    failed: { code: "ROUND_TOO_FEW", message: `${sum.phase}: ${got} clients answered, ${needed} are needed${why}` },
+  };
+}
+
+/** What presence and time make of the phase: nothing yet, close it, or give the sum up for good. */
+export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): "close" | "give-up" | null {
+  const phase = logic(sum);
+  const got = Object.keys(phase.answers(sum)).length;
+  const needed = phase.needed(sum);
+  const waiting = owing(sum);
+  const enough = phase.enough(sum);
+  // A coordinator that was away gives its clients the time again.
+  const since = Math.max(sum.since, presence.since);
+  const limit = phase.limitMs(rules);
+  const late = limit !== null && now - since >= limit;
+  if (sum.phase === "unmasking") {
+    // Those who are away may come back with their shares; those who said no, or lost them, cannot.
+    if (enough !== null && got >= enough) return "close";
+    return late || got + waiting.length < needed ? "give-up" : null;
+  }
+  const training = sum.phase === "collecting-masked-inputs";
+  const able = waiting.filter(
+    (client) => !isGone(rules, presence, client, now) && !(training && isStalled(presence, client, since, now)),
+  );
+  return late || able.length === 0 || got + able.length < needed ? "close" : null;
+}
+
+/** A client that owes an answer but no longer knows the session it took part in: it was restarted, its secrets are gone. */
+export function forgetful(sum: Sum, presence: Presence): ClientName | null {
+  const lost = owing(sum).find((client) => {
+    const { sid } = memberOf(presence, client);
+    return sum.advertised[client] !== undefined && sid !== undefined && sid !== sum.sid;
+  });
+  return lost ?? null;
+}

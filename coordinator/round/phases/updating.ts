@@ -1,0 +1,53 @@
+/** The sum is being unmasked and decoded, the server optimizer takes its step, and the new version is committed. */
+import type { Rules } from "../rules.ts";
+import type { DurableEvent, Effect, FederationState, Reason, RoundFacts, Transition, Updating } from "../state.ts";
+import { evaluateOrRelease } from "./evaluating.ts";
+import { endSession, send } from "./session.ts";
+import { giveUpSum } from "./training.ts";
+
+/** Newest server states kept; the one before allows checking the last step. */
+const SERVER_STATES_KEPT = 2;
+
+export function commit(
+  rules: Rules,
+  state: FederationState,
+  current: Updating,
+  event: Extract<DurableEvent, { type: "committed" }>,
+): Transition {
+  const { version, paramsHash, serverState, totals, at } = event;
+  const ended = endSession(state, current.sum, "completed", null, { version, paramsHash, serverState });
+  const states = [serverState, ...state.serverStates.filter((hash) => hash !== serverState)];
+  const facts: RoundFacts = {
+    ...current.facts,
+    totals,
+    seconds: { ...current.facts.seconds, aggregate: (at - current.since) / 1000 },
+  };
+  const committed: FederationState = {
+    ...ended.state,
+    version,
+    paramsHash,
+    serverStates: states.slice(0, SERVER_STATES_KEPT),
+    completed: state.completed + 1,
+    failures: 0,
+  };
+  const members = Object.keys(state.presence.members) as (keyof typeof state.presence.members)[];
+  const effects: Effect[] = [
+    ...ended.effects,
+    ...send(members.map((client) => ({ client, message: { type: "committed", version } }))),
+  ];
+  if (states.length > SERVER_STATES_KEPT) effects.push({ type: "discard", blobs: states.slice(SERVER_STATES_KEPT) });
+  const next = evaluateOrRelease(rules, committed, facts, at);
+  return { state: next.state, effects: [...effects, ...next.effects] };
+}
+
+/** The sum cannot be right: a secret or a total is impossible. Shares were revealed, so it cannot be tried again. */
+export function failUpdate(
+  rules: Rules,
+  state: FederationState,
+  current: Updating,
+  reason: Reason,
+  at: number,
+): Transition {
+  const outcome = current.sum.mode === "off" ? "failed" : "void";
+  return giveUpSum(rules, state, current.facts, current.sum, outcome, reason, at);
+}

@@ -1,0 +1,58 @@
+/** What the reducer is told once: the configuration, as far as rounds depend on it, and two pure functions. */
+import type { SessionContext } from "../../shared/secagg/session.ts";
+import type { Schedule } from "../schedule/schedule.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
+
+export interface Rules {
+  /** The federation's id. */
+  readonly federation: string;
+  readonly configHash: Sha256;
+  readonly seed: number;
+  readonly mode: "malicious" | "semi-honest" | "off";
+  readonly cohort: {
+    readonly fraction: number;
+    readonly min: number;
+    readonly max: number;
+    readonly overSelect: number;
+  };
+  readonly minSurvivors: number;
+  readonly deadlines: {
+    readonly recruitMs: number;
+    readonly shareKeysMs: number;
+    readonly trainMs: number | "progress";
+    readonly unmaskMs: number;
+  };
+  /** How long a revealed round waits for its survivors. */
+  readonly patienceMs: number;
+  /** `every` 0: never. */
+  readonly evaluation: { readonly every: number; readonly patienceMs: number };
+  readonly stop: {
+    readonly rounds: number;
+    readonly untilMetric: {
+      readonly head: string;
+      readonly metric: string;
+      readonly atLeast?: number | undefined;
+      readonly atMost?: number | undefined;
+    } | null;
+    readonly untilMs: number | null;
+    /** Rounds that may fail in a row; simulations end here, deployments go on for ever. */
+    readonly failures: number;
+  };
+  readonly schedule: Schedule;
+  /**
+   * heartbeat: a client is gone when it has been silent. connection: when its connection is; for clients in the
+   * coordinator's own process, whose heartbeats stop together with the clock that would miss them.
+   */
+  readonly liveness: "heartbeat" | "connection";
+  /** Attempts of one round before it fails. */
+  readonly attempts: number;
+  readonly heartbeatMs: number;
+  /** First pause after a failure; each further one is twice as long. */
+  readonly backoffMs: number;
+  readonly sidOf: (context: SessionContext) => Sha256;
+}
+
+/** Sorted by code unit, as the protocol sorts names. */
+export function sortedNames(names: Iterable<string>): ClientName[] {
+  return [...names].toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0)) as ClientName[];
+}

@@ -1,0 +1,341 @@
+/**
+ * The round as data: what a coordinator knows, what can happen, and what is to be done about it. Everything is plain
+ * JSON; vectors are named by hash. `FederationState` without `presence` is the durable part: it is a function of the
+ * durable events alone, which the driver appends to the log before anything they cause becomes visible. Presence is
+ * what has been heard of the clients since this process started; decisions drawn from it are durable events of their own.
+ */
+import type { ClientName, Purpose, Sha256 } from "../../shared/ids.ts";
+import type { SessionContext } from "../../shared/secagg/session.ts";
+import type { SignedStep } from "../../shared/secagg/signed.ts";
+import type { Transcript } from "./transcript.ts";
+
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
+
+export type ByClient<T> = Readonly<Record<ClientName, T>>;
+
+// ---------------------------------------------------------------------------------------------- presence
+
+export interface Member {
+  readonly connected: boolean;
+  /** When anything was last heard of it. */
+  readonly lastSeen: number;
+  /** Until then it may still come back after a restart of the coordinator. */
+  readonly expectedUntil: number;
+  /** When it last said that it takes part in this plan; null: it has not. */
+  readonly readyAt: number | null;
+  /** The version it has; -1: none. */
+  readonly version: number;
+  /** The session it says it is in; undefined: not heard yet. */
+  readonly sid: string | null | undefined;
+  readonly progress: { readonly step: number; readonly steps: number; readonly changedAt: number } | null;
+}
+
+export interface Presence {
+  /** When this process took over. */
+  readonly since: number;
+  readonly members: ByClient<Member>;
+}
+
+// ---------------------------------------------------------------------------------------------- one secure sum
+
+/** A client left out of an attempt, and why: it declined, or what it sent was wrong. */
+export interface Exclusion extends Reason {
+  readonly at: number;
+}
+
+export interface SumHead {
+  readonly session: SessionContext;
+  readonly sid: Sha256;
+  /** The version to train from or to score. */
+  readonly version: number;
+  readonly mode: "malicious" | "semi-honest" | "off";
+  readonly startedAt: number;
+  /** When the present phase began. */
+  readonly since: number;
+  /** Sorted by name, as every list of clients is. */
+  readonly invited: readonly ClientName[];
+  /** Smallest roster and smallest set of survivors. */
+  readonly minRoster: number;
+  readonly minSurvivors: number;
+  readonly excluded: ByClient<Exclusion>;
+  readonly seconds: { readonly train: number; readonly secureAggregation: number };
+}
+
+export interface MaskedInput {
+  readonly signed: SignedStep;
+  readonly vector: Sha256;
+  readonly bytes: number;
+}
+
+export interface AdvertisingKeys extends SumHead {
+  readonly phase: "advertising-keys";
+  readonly advertised: ByClient<SignedStep>;
+}
+export interface SharingKeys extends SumHead {
+  readonly phase: "sharing-keys";
+  /** The roster: whoever advertised in time. Thresholds follow from its size. */
+  readonly advertised: ByClient<SignedStep>;
+  readonly shared: ByClient<SignedStep>;
+}
+export interface CollectingMaskedInputs extends SumHead {
+  readonly phase: "collecting-masked-inputs";
+  readonly advertised: ByClient<SignedStep>;
+  readonly shared: ByClient<SignedStep>;
+  readonly inputs: ByClient<MaskedInput>;
+}
+export interface CheckingConsistency extends SumHead {
+  readonly phase: "checking-consistency";
+  readonly advertised: ByClient<SignedStep>;
+  readonly shared: ByClient<SignedStep>;
+  /** The survivors. */
+  readonly inputs: ByClient<MaskedInput>;
+  readonly signatures: ByClient<SignedStep>;
+}
+export interface Unmasking extends SumHead {
+  readonly phase: "unmasking";
+  readonly advertised: ByClient<SignedStep>;
+  readonly shared: ByClient<SignedStep>;
+  readonly inputs: ByClient<MaskedInput>;
+  /** Fixed when unmasking began: everybody is shown the same. */
+  readonly signatures: ByClient<SignedStep>;
+  readonly reveals: ByClient<SignedStep>;
+}
+/** Everything needed for the sum is here. */
+export interface SumComplete extends SumHead {
+  readonly phase: "complete";
+  readonly advertised: ByClient<SignedStep>;
+  readonly shared: ByClient<SignedStep>;
+  readonly inputs: ByClient<MaskedInput>;
+  readonly signatures: ByClient<SignedStep>;
+  readonly reveals: ByClient<SignedStep>;
+}
+
+/** A secure sum on its way, for training or for evaluation. */
+export type Sum = AdvertisingKeys | SharingKeys | CollectingMaskedInputs | CheckingConsistency | Unmasking;
+
+// ---------------------------------------------------------------------------------------------- the round
+
+/** What the round's entry in report.json is made of, gathered on the way. */
+export interface RoundFacts {
+  readonly round: number;
+  readonly startedAt: number;
+  readonly attempts: number;
+  readonly cohort: readonly ClientName[];
+  readonly survivors: readonly ClientName[];
+  readonly excluded: ByClient<Exclusion>;
+  readonly totals: TrainingTotals | null;
+  /** null: not evaluated. */
+  readonly evaluation: EvaluationSummary | null;
+  readonly seconds: {
+    readonly train: number;
+    readonly secureAggregation: number;
+    readonly aggregate: number;
+    readonly evaluate: number;
+    readonly release: number;
+  };
+}
+
+/** What the sum of a round says beside the params. */
+export interface TrainingTotals {
+  readonly weight: number;
+  readonly examples: number;
+  readonly examplesSeen: number;
+  /** Mean training loss per step. */
+  readonly loss: number;
+  /** L2 norm of the mean delta. */
+  readonly deltaNorm: number;
+  readonly clippedShare: number;
+}
+
+/** What an evaluation says, for the report and for the release: scores of R and of `model/`, each null when unknown. */
+export interface EvaluationSummary {
+  /** Clients in the sum. */
+  readonly clients: number;
+  readonly metrics: Record<string, Record<string, number>>;
+  readonly modelMetrics: Record<string, Record<string, number>> | null;
+}
+
+export interface Idle {
+  /** idle: a round may begin when the schedule says so. failed, void: how the last one ended. finished: stop rule or operator. */
+  readonly phase: "idle" | "failed" | "void" | "finished";
+  readonly since: number;
+  readonly notBefore: number;
+  readonly reason: Reason | null;
+}
+export interface Recruiting {
+  readonly phase: "recruiting";
+  readonly facts: RoundFacts;
+  readonly since: number;
+  readonly attempt: number;
+  readonly notBefore: number;
+}
+export interface Training {
+  readonly phase: "training";
+  readonly facts: RoundFacts;
+  readonly sum: Sum;
+}
+export interface Updating {
+  readonly phase: "updating";
+  readonly facts: RoundFacts;
+  readonly since: number;
+  readonly sum: SumComplete;
+}
+export interface Evaluating {
+  readonly phase: "evaluating";
+  readonly facts: RoundFacts;
+  readonly since: number;
+  readonly attempt: number;
+  readonly gatheringSince: number;
+  readonly notBefore: number;
+  readonly participants: readonly ClientName[];
+  /** Left out of earlier attempts. */
+  readonly excluded: ByClient<Exclusion>;
+  /** null: waiting for enough participants. */
+  readonly sum: Sum | SumComplete | null;
+}
+export interface Releasing {
+  readonly phase: "releasing";
+  readonly facts: RoundFacts;
+  readonly since: number;
+}
+export type RoundState = Idle | Recruiting | Training | Updating | Evaluating | Releasing;
+
+/** A session that is over: late messages of it are answered with how it ended. */
+export interface EndedSession {
+  readonly sid: Sha256;
+  readonly outcome: "completed" | "failed" | "void";
+  readonly reason: Reason | null;
+  readonly transcriptDigest: Sha256 | null;
+}
+
+export interface FederationState {
+  readonly schema: 1;
+  readonly paused: boolean;
+  /** The operator wants the federation to end. */
+  readonly stopping: string | null;
+  /** A round was asked for by hand (`every: manual`). */
+  readonly triggered: boolean;
+  /** The highest round begun; -1 before round 0, which only evaluates the model as it was made. */
+  readonly round: number;
+  readonly completed: number;
+  /** Rounds that failed one after the other. */
+  readonly failures: number;
+  /** The newest version R and its hash; rounds train from it. */
+  readonly version: number;
+  readonly paramsHash: Sha256;
+  /** Blobs with params and optimizer state S, newest first; the one before the newest is kept for audits. */
+  readonly serverStates: readonly Sha256[];
+  readonly transcriptDigest: Sha256;
+  /** Invited last: whom to expect after a restart. */
+  readonly regulars: readonly ClientName[];
+  readonly lastStartedAt: number | null;
+  readonly lastMetrics: Record<string, Record<string, number>> | null;
+  readonly ended: readonly EndedSession[];
+  readonly current: RoundState;
+  /** Not durable. */
+  readonly presence: Presence;
+}
+
+// ---------------------------------------------------------------------------------------------- events
+
+interface At {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** Written to the log before it counts. */
+export type DurableEvent =
+  // What clients do.
+  | (At & { type: "step"; client: ClientName; signed: SignedStep; vector: { hash: Sha256; bytes: number } | null })
+  | (At & { type: "exclude"; client: ClientName; sid: Sha256; reason: Reason })
+  // What is decided from presence and time (`decide.ts`).
+  | (At & { type: "recruit"; round: number })
+  | (At & { type: "invite"; purpose: Purpose; clients: readonly ClientName[] })
+  | (At & { type: "close"; sid: Sha256; phase: Sum["phase"] })
+  | (At & { type: "give-up"; purpose: Purpose; outcome: "failed" | "void"; reason: Reason })
+  | (At & { type: "finish"; reason: Reason })
+  // What effects came to.
+  | (At & {
+      type: "committed";
+      sid: Sha256;
+      version: number;
+      paramsHash: Sha256;
+      serverState: Sha256;
+      totals: TrainingTotals;
+    })
+  | (At & { type: "evaluated"; sid: Sha256; summary: EvaluationSummary })
+  | (At & { type: "sum-failed"; sid: Sha256; reason: Reason })
+  | (At & { type: "released"; version: number; manifestHash: Sha256 | null; reason: Reason | null })
+  // What the operator asks for.
+  | (At & { type: "pause" | "resume" | "trigger" })
+  | (At & { type: "stop"; reason: string });
+
+/** Heard and forgotten: never in the log. */
+export type PassingEvent =
+  | (At & { type: "tick" })
+  /** This process took over; `enrolled` may come back soon. */
+  | (At & { type: "started"; enrolled: readonly ClientName[] })
+  | (At & { type: "connected" | "disconnected"; client: ClientName })
+  | (At & { type: "ready"; client: ClientName; version: number })
+  | (At & {
+      type: "heartbeat";
+      client: ClientName;
+      sid: string | null;
+      progress: { readonly step: number; readonly steps: number } | null;
+    })
+  | (At & { type: "installed"; client: ClientName; version: number });
+
+export type RoundEvent = DurableEvent | PassingEvent;
+
+export function isDurable(event: RoundEvent): event is DurableEvent {
+  switch (event.type) {
+    case "tick":
+    case "started":
+    case "connected":
+    case "disconnected":
+    case "ready":
+    case "heartbeat":
+    case "installed":
+      return false;
+    default:
+      return true;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- effects
+
+/** A message to one client; the driver builds it from the state it comes with. */
+export type Outgoing =
+  | { readonly type: "begin" | "roster" | "shares" | "survivors" | "signatures"; readonly sum: Sum }
+  | { readonly type: "ended"; readonly ended: EndedSession }
+  | { readonly type: "committed"; readonly version: number }
+  | { readonly type: "released"; readonly version: number; readonly manifestHash: Sha256 }
+  | { readonly type: "stopped"; readonly reason: string };
+
+export type Effect =
+  | { readonly type: "send"; readonly client: ClientName; readonly message: Outgoing }
+  /** Work in the background that ends with an event; asked for again after a restart. */
+  | { readonly type: "update"; readonly sum: SumComplete }
+  | { readonly type: "total"; readonly sum: SumComplete; readonly facts: RoundFacts }
+  | { readonly type: "release"; readonly facts: RoundFacts; readonly version: number }
+  /** Records that may be written twice. */
+  | { readonly type: "keep-transcript"; readonly transcript: Transcript; readonly digest: Sha256 }
+  | {
+      readonly type: "keep-round";
+      readonly facts: RoundFacts;
+      readonly status: "completed" | "failed";
+      readonly endedAt: number;
+      readonly reason: Reason | null;
+    }
+  | { readonly type: "discard"; readonly blobs: readonly Sha256[] }
+  /** The round is over: the log up to here can be replaced by the state. */
+  | { readonly type: "snapshot" }
+  | { readonly type: "finished"; readonly reason: Reason };
+
+export interface Transition {
+  readonly state: FederationState;
+  readonly effects: readonly Effect[];
+}
