@@ -11,6 +11,7 @@ import { encodeKeyframe } from "../../shared/quantize/keyframe.ts";
 import { layoutHashOf } from "../../shared/quantize/pack.ts";
 import { encodeUpdate } from "../../shared/quantize/update.ts";
 import { linksAfter, signLink } from "../../shared/release/link.ts";
+import { readManifest } from "../../shared/release/manifest.ts";
 import { sha256Of, type Compression, type ReleaseCrypto } from "../../shared/release/ports.ts";
 import { walk } from "../../shared/release/walk.ts";
 import type { SigningKey } from "../../shared/secagg/crypto-port.ts";
@@ -44,6 +45,8 @@ export class ReleaseChain {
   readonly #records = new Map<number, VersionRecord>();
   readonly #links: ChainLink[] = [];
   #newest: Version | null = null;
+  /** Those of the newest manifest that has a model. */
+  #fallbacks: Fallback[] = [];
   #committing: Promise<unknown> = Promise.resolve();
 
   private constructor(options: ChainOptions) {
@@ -58,6 +61,7 @@ export class ReleaseChain {
     for (const record of records) {
       chain.#records.set(record.version, record);
       chain.#links.push(chainLink.parse(JSON.parse(record.link)));
+      if (record.manifest !== null) chain.#fallbacks = chain.#fallbacksOf(record.manifest) ?? chain.#fallbacks;
     }
     const link = chain.#links.at(-1);
     if (link !== undefined) {
@@ -74,18 +78,17 @@ export class ReleaseChain {
   /**
    * Commits the server's params as `version`: 0 first, then each one after the newest. Durable when resolved.
    * A version that is committed already is given back as it is, whatever `serverParams` are: recovery may repeat.
-   * `fallbacks` are those of the newest release. Throws RELEASE_CHAIN, UPDATE_NOT_FINITE, STORE_FULL.
+   * The link carries the fallbacks of the newest release. Throws RELEASE_CHAIN, UPDATE_NOT_FINITE, STORE_FULL.
    */
-  commit(version: number, serverParams: Float32Array, fallbacks: readonly Fallback[] = []): Promise<Version> {
-    const result = this.#committing.then(() => this.#commit(version, serverParams, fallbacks));
+  commit(version: number, serverParams: Float32Array): Promise<Version> {
+    const result = this.#committing.then(() => this.#commit(version, serverParams));
     this.#committing = result.catch(() => undefined);
     return result;
   }
 
-  async #commit(version: number, serverParams: Float32Array, fallbacks: readonly Fallback[]): Promise<Version> {
+  async #commit(version: number, serverParams: Float32Array): Promise<Version> {
     const parent = this.#newest;
-    const known = this.#links.find((link) => link.version === version);
-    if (known !== undefined) return { version, params: await this.params(version), link: known };
+    if (this.link(version) !== null) return this.version(version);
     const expected = parent === null ? 0 : parent.version + 1;
     if (version !== expected) {
       throw new CodedError("RELEASE_CHAIN", `version ${expected} is next, not ${version}`, { expected, got: version });
@@ -104,7 +107,7 @@ export class ReleaseChain {
       configHash,
       update: updateRef,
       keyframe: keyframeRef,
-      fallbacks: fallbacks.map(({ tensor, dtype: stored }) => ({ tensor, dtype: stored })),
+      fallbacks: this.#fallbacks,
     });
     const record: VersionRecord = { version, link: canonicalJson(link), manifest: null };
     await this.options.store.putVersion(record);
@@ -125,9 +128,12 @@ export class ReleaseChain {
     return this.#links.find((link) => link.version === version) ?? null;
   }
 
-  /** R of a version from the newest keyframe on. Throws RELEASE_CHAIN for older ones. */
-  async params(version: number): Promise<Float32Array> {
-    return this.#newest?.version === version ? this.#newest.params : this.#reconstruct(version);
+  /** A committed version, from the newest keyframe on. Throws RELEASE_CHAIN for others. */
+  async version(version: number): Promise<Version> {
+    if (this.#newest?.version === version) return this.#newest;
+    const link = this.link(version);
+    if (link === null) throw new CodedError("RELEASE_CHAIN", `version ${version} was never committed`, { version });
+    return { version, params: await this.#reconstruct(version), link };
   }
 
   /** Records a version's signed manifest. Durable when resolved. */
@@ -135,14 +141,21 @@ export class ReleaseChain {
     const record = this.#records.get(version);
     if (record === undefined)
       throw new CodedError("RELEASE_CHAIN", `version ${version} was never committed`, { version });
+    const fallbacks = this.#fallbacksOf(manifest);
     const released = { ...record, manifest };
     await this.options.store.putVersion(released);
     this.#records.set(version, released);
+    this.#fallbacks = fallbacks ?? this.#fallbacks;
   }
 
   /** The signed manifest of a version; null while it is not released. */
   manifest(version: number): Uint8Array | null {
     return this.#records.get(version)?.manifest ?? null;
+  }
+
+  /** A manifest's fallbacks; null when it has no model. */
+  #fallbacksOf(manifest: Uint8Array): Fallback[] | null {
+    return readManifest(this.options.crypto, manifest, this.options.key.publicKey).model?.fallbacks ?? null;
   }
 
   async #store(bytes: Uint8Array | null | undefined): Promise<BlobRef | null> {
@@ -153,6 +166,10 @@ export class ReleaseChain {
 
   async #reconstruct(version: number): Promise<Float32Array> {
     const { crypto, compression, layout, blobs } = this.options;
+    const oldest = this.#links.findLast((link) => link.keyframe !== null)?.version ?? 0;
+    if (version < oldest) {
+      throw new CodedError("RELEASE_CHAIN", `the bytes of version ${version} are no longer kept`, { version, oldest });
+    }
     const upTo = this.#links.filter((link) => link.version <= version);
     const links = linksAfter(upTo, -1);
     const { params } = await walk({ crypto, compression, layout, fetch: (ref) => blobs.get(ref.sha256) }, null, links);

@@ -104,6 +104,12 @@ export function newPack(
   return { bytes, payload: bytes.subarray(8 + headerBytes) };
 }
 
+/** Length of a pack in these formats. */
+export function packBytes(kind: PackKind, layout: ParamLayout, dtypes: readonly Dtype[]): number {
+  const { bytes } = newPack(kind, layout, dtypes, { payloadBytes: 0 });
+  return bytes.length + (pieceOffsets(layout, dtypes).at(-1) as number);
+}
+
 export interface OpenPack {
   readonly layout: ParamLayout;
   readonly dtypes: readonly Dtype[];

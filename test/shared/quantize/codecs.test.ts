@@ -145,8 +145,8 @@ describe("the chain of updates", () => {
         fc.property(fc.integer(), fc.double({ min: 1e-4, max: 10, noNaN: true }), (seed, size) => {
           const rng = Rng.of("drift", seed);
           const server = random(rng);
-          let sent = server.slice();
-          let received = server.slice();
+          let sent: Float32Array = server.slice();
+          let received: Float32Array = server.slice();
           for (let round = 0; round < 100; round++) {
             const lastStep = random(rng, size);
             for (let i = 0; i < server.length; i++) server[i] = (server[i] as number) + (lastStep[i] as number);

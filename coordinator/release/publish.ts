@@ -1,0 +1,133 @@
+/**
+ * Turns a committed version into a release: `update/` always, `model/` every `release.every` versions, a manifest
+ * with scores and drops, all signed. Runs after the commit, so its failure cannot lose a round. Publishing a version
+ * again gives the same release.
+ */
+import { join } from "node:path";
+import type { FederationConfig } from "../../shared/config/federation.ts";
+import type { Sha256 } from "../../shared/ids.ts";
+import { dtypesOf } from "../../shared/quantize/dtype.ts";
+import { encodeModel } from "../../shared/quantize/model.ts";
+import { entriesOf, layoutHashOf, packBytes } from "../../shared/quantize/pack.ts";
+import {
+  KEYFRAME_PATH,
+  readManifest,
+  signManifest,
+  UPDATE_PATH,
+  type Manifest,
+  type ReleaseCounts,
+} from "../../shared/release/manifest.ts";
+import { MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, modelCardBytes } from "../../shared/release/model-card.ts";
+import { sha256Of } from "../../shared/release/ports.ts";
+import type { Metrics } from "../../shared/release/scores.ts";
+import type { ReleaseChain } from "./chain.ts";
+import { writeReleaseFolder } from "./folder.ts";
+import { settleFallbacks } from "./settle.ts";
+
+export interface PublishContext {
+  readonly chain: ReleaseChain;
+  /** The federation's name. */
+  readonly name: string;
+  readonly config: Pick<FederationConfig, "model" | "labels" | "input" | "release">;
+  /** Where releases/VERSION/ are written; null: nowhere, clients derive what they need. */
+  readonly folder: string | null;
+}
+
+export interface PublishInput {
+  readonly version: number;
+  readonly round: number;
+  readonly counts: ReleaseCounts;
+  /** Scores of R and of `model/` with the link's fallbacks, on the evaluation data; null: unevaluated. */
+  readonly evaluation: { readonly reference: Metrics; readonly quantized: Metrics } | null;
+  /** Overrides `release.every`: the last version of a federation has a model. */
+  readonly withModel?: boolean;
+  /** Scores params again after fallbacks were added, where there is data at hand. */
+  readonly measure?: (params: Float32Array) => Promise<Metrics>;
+}
+
+export interface Release {
+  readonly manifest: Manifest;
+  /** Exact bytes of manifest.json, and their hash. */
+  readonly bytes: Uint8Array;
+  readonly hash: Sha256;
+  /** releases/VERSION, when it was written. */
+  readonly folder: string | null;
+}
+
+/** Throws RELEASE_CHAIN for a version that is not committed, STORE_FULL. */
+export async function publish(context: PublishContext, input: PublishInput): Promise<Release> {
+  const { chain, config } = context;
+  const { crypto, key, layout, federation } = chain.options;
+  const version = await chain.version(input.version);
+  const known = chain.manifest(input.version);
+  if (known !== null) {
+    const manifest = readManifest(crypto, known, key.publicKey);
+    // The folder is whole once the manifest is recorded: it was written before.
+    return { manifest, bytes: known, hash: sha256Of(crypto, known), folder: folderOf(context, input.version) };
+  }
+  const withModel = input.withModel ?? (input.version > 0 && input.version % config.release.every === 0);
+  const scored = {
+    layout,
+    params: version.params,
+    dtype: config.release.dtype,
+    fallbacks: version.link.fallbacks,
+    maxDrop: config.release.maxDrop,
+    evaluation: input.evaluation,
+  };
+  const choice = await settleFallbacks(scored, withModel ? input.measure : undefined);
+  const files = new Map<string, Uint8Array>();
+  if (withModel) {
+    const card = { format: 1, builder: config.model.name, preset: config.model.preset } as const;
+    files.set(
+      MODEL_CARD_PATH,
+      modelCardBytes({ ...card, labels: config.labels, input: config.input, tensors: entriesOf(layout) }),
+    );
+    files.set(MODEL_WEIGHTS_PATH, encodeModel(layout, version.params, config.release.dtype, choice.fallbacks).bytes);
+  }
+  const { update, keyframe } = version.link;
+  const blobs = chain.options.blobs;
+  if (update !== null) files.set(UPDATE_PATH, await blobs.get(update.sha256));
+  if (keyframe !== null) files.set(KEYFRAME_PATH, await blobs.get(keyframe.sha256));
+  const sizeOf = (path: string) => files.get(path)?.length ?? 0;
+  const listed = Array.from(files, ([path, bytes]) => ({ path, sha256: sha256Of(crypto, bytes), bytes: bytes.length }));
+  const { manifest, bytes } = signManifest(key, {
+    format: 1,
+    federation,
+    name: context.name,
+    version: version.version,
+    round: input.round,
+    parentHash: version.link.parentHash,
+    paramsHash: version.link.paramsHash,
+    params: layout.length,
+    layoutHash: layoutHashOf(layout),
+    configHash: version.link.configHash,
+    counts: input.counts,
+    metrics: mutable(input.evaluation?.reference ?? {}),
+    evaluation: choice.evaluation,
+    drops: choice.drops,
+    model: withModel
+      ? {
+          builder: config.model.name,
+          preset: config.model.preset,
+          dtype: config.release.dtype,
+          fallbacks: choice.fallbacks,
+          sizeBytes: sizeOf(MODEL_CARD_PATH) + sizeOf(MODEL_WEIGHTS_PATH),
+          fp32SizeBytes: sizeOf(MODEL_CARD_PATH) + packBytes("model", layout, dtypesOf(layout, "fp32")),
+        }
+      : null,
+    updateBytes: sizeOf(UPDATE_PATH),
+    files: listed.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
+  });
+  const folder = folderOf(context, input.version);
+  if (folder !== null) await writeReleaseFolder(folder, files, bytes);
+  await chain.release(input.version, bytes);
+  return { manifest, bytes, hash: sha256Of(crypto, bytes), folder };
+}
+
+function folderOf(context: PublishContext, version: number): string | null {
+  return context.folder === null ? null : join(context.folder, String(version));
+}
+
+function mutable(metrics: Metrics): Manifest["metrics"] {
+  return Object.fromEntries(Object.entries(metrics).map(([head, values]) => [head, { ...values }]));
+}
