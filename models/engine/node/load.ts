@@ -135,7 +135,9 @@ function restoreUtil(): void {
 
 /** What set-up wrote down when it could not provision the library. */
 function provisioningFailure(folder: string): string {
-  const file = join(folder, "..", "..", "..", ".allulook", "engine", "status.json");
+  const checkout = join(folder, "..", "..", "..");
+  const root = process.env["ALLULOOK_ENGINE_DIR"] || join(checkout, ".allulook", "engine");
+  const file = join(root, "status.json");
   if (!existsSync(file)) return "its library is not installed yet (`allulook engine install`)";
   const status = JSON.parse(readFileSync(file, "utf8")) as { reason?: string };
   return status.reason ?? "its library is not installed";
