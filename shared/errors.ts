@@ -55,8 +55,12 @@ export const ERRORS = {
   POLICY_SECURE_AGGREGATION: "The plan protects less than policy.requireSecureAggregation in site.yaml demands.",
   POLICY_MIN_COHORT: "The cohort is smaller than policy.minCohort in site.yaml; wait for more sites or lower it.",
   POLICY_MIN_SURVIVORS: "Fewer sites would be summed than policy.minSurvivors in site.yaml demands.",
-  POLICY_VOID: "A round from this parent was signed void; policy.allowVoid in site.yaml forbids to train on it again.",
   POLICY_PRIVACY: "The plan's privacy loss is unbounded or above policy.privacy.maxEpsilon in site.yaml.",
+  SESSION_SIGNATURE: "An invitation is not signed by the coordinator this site has joined; the site refuses it.",
+  SESSION_PLAN: "An invitation is for another federation or plan than the one approved here; the site refuses it.",
+  SESSION_SPLIT_VIEW: "The coordinator tells two stories of the last session; compare transcripts with other sites.",
+  SESSION_CHANGED: "The coordinator sent a second, different message for one session; the site refuses it.",
+  ATTEMPT_OVER: "The attempt has ended; the client waits for the next.",
   SITE_LOCKED: "Another process uses this site folder; stop it first.",
   SITE_INCOMPLETE: "The site folder lacks what joining writes; run `allulook join TOKEN`.",
   // membership

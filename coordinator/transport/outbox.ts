@@ -1,0 +1,59 @@
+/**
+ * What one connection has been sent and has not acknowledged. A client that reads too slowly is disconnected rather
+ * than buffered for without end: whatever it missed is sent again when it reconnects.
+ */
+import type { Socket } from "socket.io";
+import { CodedError } from "../../shared/errors.ts";
+import { MAX_MESSAGE_BYTES, type CoordinatorMessage } from "../../shared/wire/messages.ts";
+
+const MAX_UNACKNOWLEDGED_BYTES = 4 * MAX_MESSAGE_BYTES;
+const ACKNOWLEDGE_MS = 60_000;
+
+/** The same message goes to many clients; it is measured once. */
+const sizes = new WeakMap<CoordinatorMessage, number>();
+
+export class Outbox {
+  readonly #socket: Socket;
+  readonly #stuck: (reason: string) => void;
+  #bytes = 0;
+
+  constructor(socket: Socket, stuck: (reason: string) => void) {
+    this.#socket = socket;
+    this.#stuck = stuck;
+  }
+
+  /** Throws WIRE_OVERSIZE for a message that the protocol does not allow. */
+  send(message: CoordinatorMessage): void {
+    const bytes = sizeOf(message);
+    if (bytes > MAX_MESSAGE_BYTES) {
+      throw new CodedError(
+        "WIRE_OVERSIZE",
+        `a ${message.type} message of ${bytes} bytes exceeds ${MAX_MESSAGE_BYTES}`,
+        {
+          type: message.type,
+          bytes,
+          limit: MAX_MESSAGE_BYTES,
+        },
+      );
+    }
+    if (!this.#socket.connected) return;
+    if (this.#bytes + bytes > MAX_UNACKNOWLEDGED_BYTES) {
+      this.#stuck(`${this.#bytes} bytes are not acknowledged`);
+      return;
+    }
+    this.#bytes += bytes;
+    this.#socket.timeout(ACKNOWLEDGE_MS).emit("message", message, (error: unknown) => {
+      this.#bytes -= bytes;
+      if (error !== null && this.#socket.connected) this.#stuck(`no acknowledgement within ${ACKNOWLEDGE_MS} ms`);
+    });
+  }
+}
+
+function sizeOf(message: CoordinatorMessage): number {
+  let bytes = sizes.get(message);
+  if (bytes === undefined) {
+    bytes = Buffer.byteLength(JSON.stringify(message));
+    sizes.set(message, bytes);
+  }
+  return bytes;
+}
