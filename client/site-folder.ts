@@ -2,15 +2,15 @@
  * A site's folder, the same on every machine:
  *
  *   site.yaml          what people write: coordinator, data, labels, policy
- *   signing.key        this site's ed25519 seed, hex, mode 0600; made here, never sent
+ *   signing.key        this site's ed25519 seed (shared/node/identity.ts), mode 0600; made here, never sent
  *   identity.json      who this site is and whom it trusts, pinned when it joined; mode 0600
  *   state/             what the client keeps
  *     plan.json          the training plan last received
  *     approvals.jsonl    who approved which plan, and when
- *     records.json       the highest session taken part in, and what was revealed (see client/secagg)
+ *     rounds.jsonl       attempts taken part in and survivor lists revealed for (client/secagg/round-log.ts)
  *     outbox.jsonl       everything that ever left this site
  *     scores.jsonl       scores of every version on this site's own held-out data; they never leave
- *     models/            versions held (see client/model-cache)
+ *     models/            versions held (client/model-cache)
  *     lock               the process that uses the folder
  */
 import { join } from "node:path";
@@ -30,7 +30,7 @@ export interface SitePaths {
   readonly identity: string;
   readonly plan: string;
   readonly approvals: string;
-  readonly records: string;
+  readonly rounds: string;
   readonly outbox: string;
   readonly scores: string;
   readonly models: string;
@@ -46,7 +46,7 @@ export function sitePaths(root: string): SitePaths {
     identity: join(root, "identity.json"),
     plan: join(state, "plan.json"),
     approvals: join(state, "approvals.jsonl"),
-    records: join(state, "records.json"),
+    rounds: join(state, "rounds.jsonl"),
     outbox: join(state, "outbox.jsonl"),
     scores: join(state, "scores.jsonl"),
     models: join(state, "models"),
@@ -91,21 +91,6 @@ export async function readIdentity(paths: SitePaths): Promise<SiteIdentity> {
 
 export async function writeIdentity(paths: SitePaths, identity: SiteIdentity): Promise<void> {
   await writeFileDurably(paths.identity, `${JSON.stringify(identity, null, 2)}\n`, 0o600);
-}
-
-/** The 32-byte ed25519 seed; throws SITE_INCOMPLETE when there is none. */
-export async function readSigningSeed(paths: SitePaths): Promise<Uint8Array> {
-  const text = await readTextIfAny(paths.signingKey);
-  if (text === null) throw new CodedError("SITE_INCOMPLETE", `no ${paths.signingKey}`, { file: paths.signingKey });
-  const hex = text.trim();
-  if (!/^[0-9a-f]{64}$/.test(hex)) {
-    throw new CodedError("CONFIG_INVALID", "signing.key: expected 64 hexadecimal digits", { file: paths.signingKey });
-  }
-  return new Uint8Array(Buffer.from(hex, "hex"));
-}
-
-export async function writeSigningSeed(paths: SitePaths, seed: Uint8Array): Promise<void> {
-  await writeFileDurably(paths.signingKey, `${Buffer.from(seed).toString("hex")}\n`, 0o600);
 }
 
 function jsonOr(text: string, file: string): unknown {

@@ -27,8 +27,8 @@ export const outboxEntry = z.strictObject({
 export type OutboxEntry = z.infer<typeof outboxEntry>;
 
 export interface Outbox {
-  /** Resolves when the entry is durable. */
-  record(entry: Omit<OutboxEntry, "at">): Promise<void>;
+  /** Resolves when the entry is durable. Where nothing is recorded, the entry is not even made. */
+  record(entry: () => Omit<OutboxEntry, "at">): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -45,8 +45,8 @@ export class FileOutbox implements Outbox {
     this.#now = now;
   }
 
-  record(entry: Omit<OutboxEntry, "at">): Promise<void> {
-    const line = `${JSON.stringify({ at: new Date(this.#now()).toISOString(), ...entry })}\n`;
+  record(entry: () => Omit<OutboxEntry, "at">): Promise<void> {
+    const line = `${JSON.stringify({ at: new Date(this.#now()).toISOString(), ...entry() })}\n`;
     return new Promise((done, failed) => {
       this.#waiting.push({ line, done, failed });
       this.#writing ??= this.#drain().finally(() => {

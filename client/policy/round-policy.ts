@@ -36,17 +36,3 @@ export function checkSurvivors(policy: SitePolicy, survivors: number): void {
     { field: "policy.minSurvivors", expected: policy.minSurvivors, got: survivors },
   );
 }
-
-/** `voided`: this site revealed shares for this parent in an earlier round, which was not completed. */
-export function checkVoid(policy: SitePolicy, voided: boolean): void {
-  if (!voided || policy.allowVoid) return;
-  throw new CodedError(
-    "POLICY_VOID",
-    "policy.allowVoid: an earlier round from this parent was revealed and not completed",
-    {
-      field: "policy.allowVoid",
-      expected: true,
-      got: false,
-    },
-  );
-}

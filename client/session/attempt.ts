@@ -1,0 +1,150 @@
+/**
+ * One client's part in one attempt: answers the coordinator's steps in the order in which they come, protects the
+ * trained vector once keys and training are ready, and leaves with a coded reason when anything is wrong. A repeated
+ * step gets the same answer again; whatever comes after the end is ignored.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { CodedError, isCoded } from "../../shared/errors.ts";
+import type { Sha256 } from "../../shared/ids.ts";
+import type { Words } from "../../shared/secagg/mask.ts";
+import type { Session } from "../../shared/secagg/session.ts";
+import type { SignedStep, Step } from "../../shared/secagg/signed.ts";
+import type { Log } from "./ports.ts";
+import type { Sender } from "./sender.ts";
+import type { Sum } from "./sum.ts";
+
+export interface AttemptParts {
+  readonly sum: Sum;
+  readonly sender: Sender;
+  readonly log: Log;
+  /** The encoded vector: trains or scores; called once, at the beginning. */
+  readonly work: (signal: AbortSignal) => Promise<Words>;
+}
+
+interface Answered {
+  readonly step: SignedStep;
+  answer: SignedStep | null;
+}
+
+export class Attempt {
+  readonly #parts: AttemptParts;
+  readonly #over = new AbortController();
+  readonly #answered = new Map<Step, Answered>();
+  #first: SignedStep | null = null;
+  #last: SignedStep | null = null;
+  #vector: Promise<Words> | null = null;
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(parts: AttemptParts) {
+    this.#parts = parts;
+  }
+
+  get session(): Session {
+    return this.#parts.sum.session;
+  }
+
+  get over(): boolean {
+    return this.#over.signal.aborted;
+  }
+
+  /** Takes part: advertises keys, and begins to train at once. Repeated: says again what came first. */
+  begin(): void {
+    this.#inTurn(async () => {
+      const { sum, work } = this.#parts;
+      if (this.#vector !== null) {
+        // Without a first step `begin` itself asks for the vector.
+        const again = this.#first ?? this.#last;
+        if (again !== null) await this.#send(again);
+        return;
+      }
+      // Refused here, the attempt costs no training.
+      this.#first = await sum.begin();
+      this.#vector = work(this.#over.signal);
+      this.#vector.catch((error: unknown) => this.#fail(error));
+      if (this.#first !== null) await this.#send(this.#first);
+      this.#sendVector();
+    });
+  }
+
+  /** A step of the coordinator. */
+  step(step: SignedStep): void {
+    this.#inTurn(async () => {
+      const { sum } = this.#parts;
+      const before = this.#answered.get(step.step);
+      if (before !== undefined && isDeepStrictEqual(before.step, step)) {
+        if (before.answer !== null) await this.#send(before.answer);
+        return;
+      }
+      const answer = await sum.answer(step);
+      this.#answered.set(step.step, { step, answer });
+      if (answer !== null) await this.#send(answer);
+      this.#sendVector();
+    });
+  }
+
+  /** The coordinator ended the attempt, or another took its place: every secret is wiped. */
+  end(why: string): void {
+    if (this.over) return;
+    this.#over.abort(new CodedError("ATTEMPT_OVER", why));
+    this.#parts.sum.wipe();
+  }
+
+  /** Resolves when nothing of this attempt runs any more. */
+  async settled(): Promise<void> {
+    await this.#queue;
+    await this.#vector?.catch(() => undefined);
+    await this.#queue;
+  }
+
+  /** Once keys and training are both ready. */
+  #sendVector(): void {
+    const { sum, sender } = this.#parts;
+    if (!sum.wantsVector || this.#vector === null) return;
+    const vector = this.#vector;
+    this.#vector = vector.then((words) => {
+      this.#inTurn(async () => {
+        if (!sum.wantsVector) return;
+        const { kind, bytes, hash, step } = await sum.protect(words);
+        await sender.upload(kind, this.session, hash, bytes, this.#over.signal);
+        this.#last = step;
+        const shares = this.#answered.get("shares");
+        // A repeated `shares` means that the coordinator has not heard this answer.
+        if (shares !== undefined) shares.answer = step;
+        await this.#send(step);
+      });
+      return words;
+    });
+    this.#vector.catch(() => undefined);
+  }
+
+  async #send(signed: SignedStep): Promise<void> {
+    await this.#parts.sender.deliver({ type: "step", signed }, this.session, this.#over.signal);
+  }
+
+  #inTurn(work: () => Promise<void>): void {
+    this.#queue = this.#queue
+      .then(async () => {
+        if (!this.over) await work();
+      })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Leaves the attempt and tells both ends why. */
+  #fail(error: unknown): void {
+    if (this.over) return;
+    const { sender, log } = this.#parts;
+    const { sid, purpose, round, attempt } = this.session;
+    const code = isCoded(error) ? error.code : "TRAINING_FAILED";
+    const message = error instanceof Error ? error.message : String(error);
+    log.error({ code, purpose, round, attempt, error: isCoded(error) ? error.details : error }, message);
+    this.end(message);
+    const reason = { code, message: message.slice(0, 2_000) };
+    const patience = AbortSignal.timeout(DECLINE_PATIENCE_MS);
+    sender.deliver({ type: "decline", sid: sid as Sha256, reason }, this.session, patience).catch(() => {
+      log.warn({ purpose, round, attempt }, "the coordinator was not told that this site left the attempt");
+    });
+  }
+}
+
+/** Later nobody waits for this client's answer any more. */
+const DECLINE_PATIENCE_MS = 60_000;

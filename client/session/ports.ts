@@ -1,0 +1,81 @@
+/** What a session is made of; `client/main.ts` puts the deployed parts together, simulations put in lighter ones. */
+import type { TrainingPlan } from "../../shared/config/plan.ts";
+import type { SitePolicy } from "../../shared/config/site.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
+import type { SecureRng } from "../../shared/rng/secure.ts";
+import type { Certificate } from "../../shared/secagg/certificate.ts";
+import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
+import type { ModelCache } from "../model-cache/cache.ts";
+import type { Outbox } from "../outbox/outbox.ts";
+import type { Approvals } from "../plan/approvals.ts";
+import type { RoundLog } from "../secagg/round-log.ts";
+import type { Trainer } from "../training/trainer.ts";
+import type { ClientTransport } from "../transport/port.ts";
+
+/** The part of pino that is used: facts first, then words. */
+export interface Log {
+  info(facts: object, words: string): void;
+  warn(facts: object, words: string): void;
+  error(facts: object, words: string): void;
+}
+
+export interface Self {
+  readonly name: ClientName;
+  readonly signingKey: SigningKey;
+  readonly certificate: Certificate;
+}
+
+/** Pinned when the site joined. */
+export interface Pinned {
+  readonly federation: Sha256;
+  readonly coordinatorKey: Uint8Array;
+  readonly authorityKey: Uint8Array;
+}
+
+/** What one plan is worked on with. */
+export interface Workplace {
+  readonly trainer: Trainer;
+  readonly models: ModelCache;
+  dispose(): void;
+}
+
+/** The score of a version on this site's own held-out data. */
+export interface LocalScore {
+  readonly version: number;
+  readonly paramsHash: string;
+  readonly metrics: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly samples: number;
+}
+
+export interface SessionParts {
+  readonly self: Self;
+  readonly pinned: Pinned;
+  readonly policy: SitePolicy;
+  readonly transport: ClientTransport;
+  readonly approvals: Approvals;
+  readonly roundLog: RoundLog;
+  readonly outbox: Outbox;
+  readonly crypto: CryptoPort;
+  readonly random: SecureRng;
+  readonly log: Log;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Opens data and engine for an approved plan; what it throws ends the session. */
+  readonly workplace: (plan: TrainingPlan) => Promise<Workplace>;
+  /** Keeps the plan where `allulook plan show` finds it. */
+  readonly keepPlan: (text: string) => Promise<void>;
+  /** Local record of scores; never sent. */
+  readonly keepScore: (score: LocalScore) => Promise<void>;
+  /** Hands the event loop on during long computations, so that heartbeats go out. */
+  readonly pause?: () => Promise<void>;
+  readonly options: SessionOptions;
+}
+
+export interface SessionOptions {
+  /** null: no heartbeats, where the transport itself tells who is there. */
+  readonly heartbeatMs: number | null;
+  /** How often the approvals are read again while a plan waits for one. */
+  readonly approvalPollMs: number;
+  /** Keep the result of training for another attempt of the same round; else it is trained again, to the same bits. */
+  readonly keepResult: boolean;
+}

@@ -1,0 +1,159 @@
+/** What an attempt sums: this site's update of a round, or its statistics of a version; made here, encoded, never kept. */
+import type { TrainingPlan } from "../../shared/config/plan.ts";
+import { CodedError, isCoded } from "../../shared/errors.ts";
+import type { ClientName } from "../../shared/ids.ts";
+import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
+import { deriveModel } from "../../shared/quantize/model.ts";
+import { Rng } from "../../shared/rng/rng.ts";
+import { encodeEvaluation, evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
+import type { Words } from "../../shared/secagg/mask.ts";
+import type { Session } from "../../shared/secagg/session.ts";
+import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
+import type { TrainingProgress, TrainingResult } from "../training/trainer.ts";
+import { encodeUpdate, type UpdateRules } from "../update/encode.ts";
+import type { Workplace } from "./ports.ts";
+
+interface Training {
+  readonly round: number;
+  readonly parentHash: string;
+  readonly result: Promise<TrainingResult>;
+  readonly abort: AbortController;
+}
+
+export class Work {
+  readonly #plan: TrainingPlan;
+  readonly #place: Workplace;
+  readonly #name: ClientName;
+  readonly #keepResult: boolean;
+  readonly #rules: UpdateRules;
+  readonly #evaluation: EvaluationLayout;
+  #training: Training | null = null;
+  #progress: TrainingProgress | null = null;
+  /** Statistics of the params scored last, by their hash. */
+  #scored: { readonly paramsHash: string; readonly statistics: Promise<Float64Array> } | null = null;
+
+  constructor(plan: TrainingPlan, place: Workplace, name: ClientName, keepResult: boolean) {
+    this.#plan = plan;
+    this.#place = place;
+    this.#name = name;
+    this.#keepResult = keepResult;
+    const { wordBits, maxWeight, examplesPerWeight } = plan.secureAggregation;
+    const cohortMax = plan.schedule.cohort.max;
+    const { layout, statistics } = place.trainer;
+    this.#rules = {
+      layout: trainingLayout({ wordBits, cohortMax, coordinates: layout.length }),
+      fixed: fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: plan.clip.coordinate }),
+      clipNorm: plan.clip.norm,
+      examplesPerWeight,
+    };
+    this.#evaluation = evaluationLayout({ wordBits, cohortMax, counters: statistics.length });
+  }
+
+  /** Length of the vector that a session sums. */
+  words(session: Session): number {
+    return session.purpose === "training" ? this.#rules.layout.words : this.#evaluation.words;
+  }
+
+  /** Steps done and to do of the training under way; null when none is. */
+  progress(): { step: number; steps: number } | null {
+    return this.#training === null || this.#progress === null
+      ? null
+      : { step: this.#progress.step, steps: this.#progress.steps };
+  }
+
+  /** The vector of one attempt. Throws what training throws, coded: TRAINING_FAILED where it has no code of its own. */
+  async vector(session: Session, version: number, signal: AbortSignal): Promise<Words> {
+    try {
+      return session.purpose === "training"
+        ? await this.#update(session, version, signal)
+        : await this.#statistics(session, version, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isCoded(error)) throw error;
+      throw new CodedError("TRAINING_FAILED", String(error), { round: session.round }, { cause: error });
+    }
+  }
+
+  /** This site's own score of a version; the same params are scored once. */
+  score(paramsHash: string, params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
+    if (this.#scored?.paramsHash === paramsHash) return this.#scored.statistics;
+    const statistics = this.#place.trainer.evaluate(params, signal);
+    const scored = { paramsHash, statistics };
+    this.#scored = scored;
+    statistics.catch(() => {
+      if (this.#scored === scored) this.#scored = null;
+    });
+    return statistics;
+  }
+
+  /** The round is over for good: what was trained for it is of no more use. */
+  forgetTraining(): void {
+    this.#training?.abort.abort(new CodedError("ATTEMPT_OVER", "the round is over"));
+    this.#training = null;
+    this.#progress = null;
+  }
+
+  async #update(session: Session, version: number, signal: AbortSignal): Promise<Words> {
+    const { trainer } = this.#place;
+    const { delta, examplesSeen, lossSum, lossCount } = await this.#trained(session, version, signal);
+    signal.throwIfAborted();
+    const meanLoss = lossCount > 0 ? lossSum / lossCount : 0;
+    const { examples, layout } = trainer;
+    const { words } = encodeUpdate(this.#rules, layout, {
+      delta,
+      examples,
+      examplesSeen,
+      lossSum: meanLoss * examplesSeen,
+    });
+    if (!this.#keepResult) this.forgetTraining();
+    return words;
+  }
+
+  /** Seeds depend on client and round, never on the attempt: another attempt of the round takes the same result. */
+  async #trained(session: Session, version: number, signal: AbortSignal): Promise<TrainingResult> {
+    const { round, parentHash } = session;
+    if (this.#training?.round !== round || this.#training.parentHash !== parentHash) {
+      this.forgetTraining();
+      const abort = new AbortController();
+      const training = { round, parentHash, abort, result: this.#train(session, version, abort.signal) };
+      this.#training = training;
+      training.result.catch(() => {
+        if (this.#training === training) this.forgetTraining();
+      });
+    }
+    return unlessAborted(this.#training.result, signal);
+  }
+
+  async #train({ round, parentHash }: Session, version: number, signal: AbortSignal): Promise<TrainingResult> {
+    const params = await this.#place.models.ensure(version, parentHash, signal);
+    return this.#place.trainer.train({
+      params,
+      round,
+      rng: Rng.of(this.#plan.seed, "train", this.#name, round),
+      signal,
+      onProgress: (progress) => {
+        this.#progress = progress;
+      },
+    });
+  }
+
+  async #statistics({ parentHash }: Session, version: number, signal: AbortSignal): Promise<Words> {
+    const { trainer, models } = this.#place;
+    const params = await models.ensure(version, parentHash, signal);
+    const reference = await this.score(parentHash, params, signal);
+    const link = await models.link(version);
+    const model = deriveModel(params, trainer.layout, this.#plan.release.dtype, link?.fallbacks ?? []);
+    const quantized = await trainer.evaluate(model, signal);
+    return encodeEvaluation(this.#evaluation, { reference, quantized });
+  }
+}
+
+/** The result, or the signal's reason when that comes first; the work itself goes on. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
