@@ -20,7 +20,8 @@ import type {
   Survivors,
   Unmask,
 } from "../../shared/secagg/messages.ts";
-import { BLOCK_BYTES, bytesOf, MaskPass, type WordBits, type Words } from "../../shared/secagg/mask.ts";
+import { bytesOf, MaskPass, type WordBits, type Words } from "../../shared/secagg/mask.ts";
+import { BLOCK_BYTES } from "../../shared/secagg/simd.ts";
 import { consistencyPayload } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { COORDINATOR, sign, verifyStatement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";

@@ -4,7 +4,8 @@
  */
 import { CodedError } from "../../shared/errors.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
-import { BLOCK_BYTES, MaskPass, newWords, type Mask, type WordBits, type Words } from "../../shared/secagg/mask.ts";
+import { MaskPass, newWords, type Mask, type WordBits, type Words } from "../../shared/secagg/mask.ts";
+import { BLOCK_BYTES } from "../../shared/secagg/simd.ts";
 
 /** One vector of the sum: a file or memory. */
 export interface VectorSource {

@@ -9,6 +9,7 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { CryptoPort, MaskStream } from "./crypto-port.ts";
 import { compareNames, encodeTuple } from "./encoding.ts";
+import { BLOCK_BYTES, SimdBlock } from "./simd.ts";
 
 /** Elements mod 2^32 or mod 2^16. */
 export type Words = Uint32Array | Uint16Array;
@@ -18,9 +19,6 @@ export interface Mask {
   readonly key: Uint8Array;
   readonly sign: 1 | -1;
 }
-
-/** Bytes of a vector that stay in cache while every mask passes. */
-export const BLOCK_BYTES = 65_536;
 
 export function newWords(bits: WordBits, length: number): Words {
   return bits === 32 ? new Uint32Array(length) : new Uint16Array(length);
@@ -63,25 +61,20 @@ export function negated(mask: Mask): Mask {
 /** Applies masks to a vector that passes by in blocks, first to last. */
 export class MaskPass {
   readonly #streams: readonly { stream: MaskStream; sign: 1 | -1 }[];
+  readonly #sum = new SimdBlock();
 
   constructor(crypto: CryptoPort, masks: readonly Mask[]) {
     this.#streams = masks.map(({ key, sign }) => ({ stream: crypto.maskStream(key), sign }));
   }
 
-  /** In place. Every block but the last has a multiple of 16 bytes. */
+  /** In place. Every block has {@link BLOCK_BYTES}, the last one at most. */
   apply(block: Words): void {
-    for (const { stream, sign } of this.#streams) {
-      const bytes = stream.next(block.byteLength);
-      if (block instanceof Uint32Array) {
-        const mask = new Uint32Array(bytes.buffer, bytes.byteOffset, block.length);
-        if (sign === 1) for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) + (mask[i] as number);
-        else for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) - (mask[i] as number);
-      } else {
-        const mask = new Uint16Array(bytes.buffer, bytes.byteOffset, block.length);
-        if (sign === 1) for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) + (mask[i] as number);
-        else for (let i = 0; i < mask.length; i++) block[i] = (block[i] as number) - (mask[i] as number);
-      }
-    }
+    if (this.#streams.length === 0) return;
+    const bytes = bytesOf(block);
+    const wordBits = block instanceof Uint32Array ? 32 : 16;
+    this.#sum.load(bytes);
+    for (const { stream, sign } of this.#streams) this.#sum.combine(stream.next(bytes.length), wordBits, sign);
+    this.#sum.store(bytes);
   }
 }
 
