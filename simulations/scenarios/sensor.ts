@@ -1,6 +1,6 @@
 /** From rendered light and exact depth to what cameras give: 8-bit RGB with noise, and depth with noise and holes. */
 import type { Rng } from "../../shared/rng/rng.ts";
-import type { Render } from "./render.ts";
+import type { Render } from "./shade.ts";
 
 /** Depth leaves the sensor in millimetres; this is the dataset's `unit_m`. */
 export const METERS_PER_UNIT = 0.001;
