@@ -226,6 +226,8 @@ export interface FederationState {
   /** The newest version R and its hash; rounds train from it. */
   readonly version: number;
   readonly paramsHash: Sha256;
+  /** The newest release; null before the first. */
+  readonly released: { readonly version: number; readonly manifestHash: Sha256 } | null;
   /** Blobs with params and optimizer state S, newest first; the one before the newest is kept for audits. */
   readonly serverStates: readonly Sha256[];
   readonly transcriptDigest: Sha256;
@@ -265,6 +267,8 @@ export type DurableEvent =
       paramsHash: Sha256;
       serverState: Sha256;
       totals: TrainingTotals;
+      /** Survivors whose vector was unreadable; only where single vectors are visible. */
+      rejected: ByClient<Exclusion>;
     })
   | (At & { type: "evaluated"; sid: Sha256; summary: EvaluationSummary })
   | (At & { type: "sum-failed"; sid: Sha256; reason: Reason })

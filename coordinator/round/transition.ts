@@ -14,7 +14,7 @@ import {
 import { endRound } from "./phases/failed.ts";
 import { finishRelease } from "./phases/releasing.ts";
 import { leaveOut, send } from "./phases/session.ts";
-import { askFor, recordStep } from "./phases/sum.ts";
+import { asksFor, recordStep } from "./phases/sum.ts";
 import { beginTraining, closeTraining, giveUpSum } from "./phases/training.ts";
 import { commit, failUpdate } from "./phases/updating.ts";
 import { emptyPresence, hear, heardStep, memberOf } from "./presence.ts";
@@ -53,6 +53,7 @@ export function initialState(
     transcriptDigest,
     regulars: [],
     lastStartedAt: null,
+    released: null,
     lastMetrics: null,
     ended: [],
     current: { phase: "idle", since: 0, notBefore: 0, reason: null },
@@ -198,11 +199,13 @@ export function owed(state: FederationState, client: ClientName): Outgoing[] {
   const messages: Outgoing[] = [];
   const ended = state.ended.find((session) => session.sid === member.sid);
   if (ended !== undefined) messages.push({ type: "ended", ended });
-  if (member.readyAt !== null && member.version < state.version)
-    messages.push({ type: "committed", version: state.version });
+  if (member.readyAt !== null) {
+    const { version, released } = state;
+    if (member.version < version) messages.push({ type: "committed", version });
+    if (released !== null && member.version < released.version) messages.push({ type: "released", ...released });
+  }
   const sum = currentSum(state);
-  const ask = sum === null || sum.phase === "complete" ? null : askFor(sum, client);
-  if (ask !== null) messages.push(ask);
+  if (sum !== null && sum.phase !== "complete") messages.push(...asksFor(sum, client));
   return messages;
 }
 

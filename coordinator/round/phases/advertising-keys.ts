@@ -4,7 +4,7 @@ import { handOver, names, survivorsNeeded, type Phase } from "./phase.ts";
 
 export const advertisingKeys: Phase<AdvertisingKeys> = {
   step: "advertise-keys",
-  ask: () => "begin",
+  ask: () => ["begin"],
   asked: (sum) => sum.invited,
   answers: (sum) => sum.advertised,
   record: (sum, { client, signed }) => ({ ...sum, advertised: { ...sum.advertised, [client]: signed } }),

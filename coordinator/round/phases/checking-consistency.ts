@@ -5,7 +5,7 @@ import { handOver, names, sharesNeeded, type Phase } from "./phase.ts";
 
 export const checkingConsistency: Phase<CheckingConsistency> = {
   step: "consistency",
-  ask: () => "survivors",
+  ask: () => ["survivors"],
   asked: (sum) => names(sum.inputs),
   answers: (sum) => sum.signatures,
   record: (sum, { client, signed }) => ({ ...sum, signatures: { ...sum.signatures, [client]: signed } }),

@@ -8,7 +8,7 @@ import { handOver, names, survivorsNeeded, type Phase } from "./phase.ts";
 
 export const collectingMaskedInputs: Phase<CollectingMaskedInputs> = {
   step: "masked-input",
-  ask: (sum) => (sum.mode === "off" ? "begin" : "shares"),
+  ask: (sum) => [sum.mode === "off" ? "begin" : "shares"],
   asked: (sum) => (sum.mode === "off" ? sum.invited : names(sum.shared)),
   answers: (sum) => sum.inputs,
   record: (sum, { client, signed, vector }) => {

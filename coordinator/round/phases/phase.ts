@@ -10,11 +10,13 @@ import type { ByClient, DurableEvent, Sum, SumComplete, SumHead } from "../state
 
 export type StepEvent = Extract<DurableEvent, { type: "step" }>;
 
+export type Ask = "begin" | "roster" | "shares" | "survivors" | "signatures";
+
 export interface Phase<S extends Sum> {
   /** What clients answer with. */
   readonly step: Step;
-  /** What they are asked with. */
-  ask(sum: S): "begin" | "roster" | "shares" | "survivors" | "signatures";
+  /** What a client is asked with, in this order. */
+  ask(sum: S, client: ClientName): readonly Ask[];
   /** Who may answer, sorted by name; those excluded are no longer asked, but what they gave stands. */
   asked(sum: S): readonly ClientName[];
   answers(sum: S): ByClient<unknown>;

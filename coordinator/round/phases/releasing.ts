@@ -22,7 +22,8 @@ export function finishRelease(
     const members = Object.keys(state.presence.members) as (keyof typeof state.presence.members)[];
     told.push(...send(members.map((client) => ({ client, message: { type: "released", version, manifestHash } }))));
   }
-  const over = endCompleted(state, { ...current.facts, seconds }, at);
+  const released = manifestHash === null ? state.released : { version, manifestHash };
+  const over = endCompleted({ ...state, released }, { ...current.facts, seconds }, at);
   return { state: over.state, effects: [...told, ...over.effects] };
 }
 

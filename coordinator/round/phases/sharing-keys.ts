@@ -5,7 +5,7 @@ import { handOver, survivorsNeeded, type Phase } from "./phase.ts";
 
 export const sharingKeys: Phase<SharingKeys> = {
   step: "share-keys",
-  ask: () => "roster",
+  ask: () => ["roster"],
   asked: rosterOf,
   answers: (sum) => sum.shared,
   record: (sum, { client, signed }) => ({ ...sum, shared: { ...sum.shared, [client]: signed } }),

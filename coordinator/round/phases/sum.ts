@@ -83,15 +83,21 @@ export function owing(sum: Sum): ClientName[] {
     .filter((client) => answers[client] === undefined && sum.excluded[client] === undefined);
 }
 
-/** What the client must be asked (again), if anything. */
-export function askFor(sum: Sum, client: ClientName): Outgoing | null {
-  return owing(sum).includes(client) ? { type: logic(sum).ask(sum), sum } : null;
+/** What the client must be asked (again); empty when nothing is awaited from it. */
+export function asksFor(sum: Sum, client: ClientName): Outgoing[] {
+  if (!owing(sum).includes(client)) return [];
+  return logic(sum)
+    .ask(sum, client)
+    .map((type) => ({ type, sum }));
 }
 
 /** Messages to everybody whose answer is awaited. */
 export function askAll(sum: Sum): { client: ClientName; message: Outgoing }[] {
-  const message = { type: logic(sum).ask(sum), sum };
-  return owing(sum).map((client) => ({ client, message }));
+  return owing(sum).flatMap((client) =>
+    logic(sum)
+      .ask(sum, client)
+      .map((type) => ({ client, message: { type, sum } })),
+  );
 }
 
 export type Judgement = "new" | "repeated" | "unneeded" | Reason;

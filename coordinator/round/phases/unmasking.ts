@@ -9,7 +9,8 @@ import { handOver, names, sharesNeeded, type Phase } from "./phase.ts";
 
 export const unmasking: Phase<Unmasking> = {
   step: "unmask",
-  ask: () => "signatures",
+  // Who was away during the check sees the list first.
+  ask: (sum, client) => (sum.signatures[client] === undefined ? ["survivors", "signatures"] : ["signatures"]),
   asked: (sum) => names(sum.inputs),
   answers: (sum) => sum.reveals,
   record: (sum, { client, signed }) => ({ ...sum, reveals: { ...sum.reveals, [client]: signed } }),

@@ -14,12 +14,14 @@ export function commit(
   current: Updating,
   event: Extract<DurableEvent, { type: "committed" }>,
 ): Transition {
-  const { version, paramsHash, serverState, totals, at } = event;
+  const { version, paramsHash, serverState, totals, rejected, at } = event;
   const ended = endSession(state, current.sum, "completed", null, { version, paramsHash, serverState });
   const states = [serverState, ...state.serverStates.filter((hash) => hash !== serverState)];
   const facts: RoundFacts = {
     ...current.facts,
     totals,
+    survivors: current.facts.survivors.filter((client) => rejected[client] === undefined),
+    excluded: { ...current.facts.excluded, ...rejected },
     seconds: { ...current.facts.seconds, aggregate: (at - current.since) / 1000 },
   };
   const committed: FederationState = {

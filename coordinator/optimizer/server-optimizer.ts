@@ -1,0 +1,89 @@
+/**
+ * Server optimizers: the aggregate's mean delta is the negative of a pseudo-gradient (Reddi et al. 2021, "Adaptive
+ * Federated Optimization", algorithm 2). Pure: params and moments in, new ones out. One table, one signature.
+ *   fedavg      x' = x + lr * m,  m = beta * m + delta        (beta = 0: m = delta; McMahan et al. 2017)
+ *   fedprox     as fedavg with lr = 1; its proximal term is the clients' (Li et al. 2020)
+ *   fedadagrad  v' = v + delta^2
+ *   fedyogi     v' = v - (1 - beta2) * delta^2 * sign(v - delta^2)
+ *   fedadam     v' = beta2 * v + (1 - beta2) * delta^2
+ *   the three   m' = beta1 * m + (1 - beta1) * delta,  x' = x + lr * m' / (sqrt(v') + tau)
+ * Moments are float32 like the params; each value is computed in float64 and rounded once.
+ */
+import type { FederationConfig } from "../../shared/config/federation.ts";
+
+export type Strategy = FederationConfig["strategy"];
+
+export interface ServerState {
+  readonly params: Float32Array;
+  /** By name ("momentum", "second"), each as long as the params; those an optimizer does not use are missing. */
+  readonly moments: Readonly<Record<string, Float32Array>>;
+}
+
+/** One step; `state` is not changed. */
+export type ServerStep = (state: ServerState, meanDelta: Float32Array) => ServerState;
+
+/** The server's step for a strategy of federation.yaml. */
+export function serverStep(strategy: Strategy): ServerStep {
+  switch (strategy.name) {
+    case "fedavg":
+      return momentumStep(strategy.serverLearningRate, strategy.serverMomentum);
+    case "fedprox":
+      return momentumStep(1, 0);
+    case "fedadagrad":
+      // Reddi et al. use no momentum for Adagrad (beta1 = 0), and start v at tau^2.
+      return adaptiveStep({ ...strategy, beta1: 0 }, (v, square) => v + square);
+    case "fedadam":
+      return adaptiveStep(strategy, (v, square) => strategy.beta2 * v + (1 - strategy.beta2) * square);
+    case "fedyogi":
+      return adaptiveStep(strategy, (v, square) => v - (1 - strategy.beta2) * square * Math.sign(v - square));
+  }
+}
+
+/** The state before the first step. */
+export function initialServerState(params: Float32Array): ServerState {
+  return { params, moments: {} };
+}
+
+function momentumStep(learningRate: number, momentum: number): ServerStep {
+  return ({ params, moments }, delta) => {
+    const next = new Float32Array(params.length);
+    if (momentum === 0) {
+      for (let i = 0; i < next.length; i++) next[i] = (params[i] as number) + learningRate * (delta[i] as number);
+      return { params: next, moments: {} };
+    }
+    const before = moments.momentum;
+    const after = new Float32Array(params.length);
+    for (let i = 0; i < next.length; i++) {
+      const m = momentum * (before?.[i] ?? 0) + (delta[i] as number);
+      after[i] = m;
+      next[i] = (params[i] as number) + learningRate * m;
+    }
+    return { params: next, moments: { momentum: after } };
+  };
+}
+
+interface Adaptive {
+  readonly serverLearningRate: number;
+  readonly beta1: number;
+  readonly tau: number;
+}
+
+function adaptiveStep(
+  { serverLearningRate, beta1, tau }: Adaptive,
+  secondMoment: (v: number, deltaSquared: number) => number,
+): ServerStep {
+  return ({ params, moments }, delta) => {
+    const next = new Float32Array(params.length);
+    const first = new Float32Array(params.length);
+    const second = new Float32Array(params.length);
+    for (let i = 0; i < next.length; i++) {
+      const d = delta[i] as number;
+      const m = beta1 * (moments.first?.[i] ?? 0) + (1 - beta1) * d;
+      const v = secondMoment(moments.second?.[i] ?? tau * tau, d * d);
+      first[i] = m;
+      second[i] = v;
+      next[i] = (params[i] as number) + (serverLearningRate * m) / (Math.sqrt(v) + tau);
+    }
+    return { params: next, moments: { first, second } };
+  };
+}
