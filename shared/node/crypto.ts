@@ -14,11 +14,9 @@ import {
 } from "node:crypto";
 import { SecureRng } from "../rng/secure.ts";
 import type { AgreementKey, CryptoPort, MaskStream, SigningKey } from "../secagg/crypto-port.ts";
+import { fromBase64, toBase64 } from "../secagg/encoding.ts";
 
-// RFC 8410: the DER bytes before a raw key.
-const PRIVATE = { ed25519: "302e020100300506032b657004220420", x25519: "302e020100300506032b656e04220420" };
-const PUBLIC = { ed25519: "302a300506032b6570032100", x25519: "302a300506032b656e032100" };
-type Curve = keyof typeof PUBLIC;
+type Curve = "Ed25519" | "X25519";
 
 /** Public keys held as key objects; a cohort of 64 has three each, a simulation shares them. */
 const KEPT_KEYS = 4096;
@@ -42,27 +40,27 @@ export class NodeCrypto implements CryptoPort {
   }
 
   signingKey(seed: Uint8Array): SigningKey {
-    const { key, publicKey } = keyPair("ed25519", seed);
+    const { key, publicKey } = keyPair("Ed25519", seed);
     return { publicKey, sign: (message) => plain(sign(null, message, key)) };
   }
 
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
     if (publicKey.length !== 32 || signature.length !== 64) return false;
     try {
-      return verify(null, message, this.#publicKey("ed25519", publicKey), signature);
+      return verify(null, message, this.#publicKey("Ed25519", publicKey), signature);
     } catch {
       return false;
     }
   }
 
   agreementKey(secret: Uint8Array): AgreementKey {
-    const { key, publicKey } = keyPair("x25519", secret);
+    const { key, publicKey } = keyPair("X25519", secret);
     return {
       publicKey,
       agree: (peer) => {
         if (peer.length !== 32) return null;
         try {
-          return plain(diffieHellman({ privateKey: key, publicKey: this.#publicKey("x25519", peer) }));
+          return plain(diffieHellman({ privateKey: key, publicKey: this.#publicKey("X25519", peer) }));
         } catch {
           return null; // OpenSSL refuses a shared secret of zeros
         }
@@ -109,8 +107,7 @@ export class NodeCrypto implements CryptoPort {
     const name = curve + Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString("latin1");
     let key = this.#publicKeys.get(name);
     if (key === undefined) {
-      const der = Buffer.concat([Buffer.from(PUBLIC[curve], "hex"), raw]);
-      key = createPublicKey({ key: der, format: "der", type: "spki" });
+      key = createPublicKey({ key: { kty: "OKP", crv: curve, x: toBase64(raw) }, format: "jwk" });
       const oldest = this.#publicKeys.size < KEPT_KEYS ? undefined : this.#publicKeys.keys().next().value;
       if (oldest !== undefined) this.#publicKeys.delete(oldest);
       this.#publicKeys.set(name, key);
@@ -125,11 +122,32 @@ export function systemRandom(): SecureRng {
 }
 
 function keyPair(curve: Curve, secret: Uint8Array): { key: KeyObject; publicKey: Uint8Array } {
-  const der = Buffer.concat([Buffer.from(PRIVATE[curve], "hex"), secret]);
+  const key = jwkPrivateKey(curve, secret) ?? derPrivateKey(curve, secret);
+  const { x } = createPublicKey(key).export({ format: "jwk" });
+  return { key, publicKey: fromBase64(x as string) as Uint8Array };
+}
+
+/** JWK (RFC 8037) is read ten times as fast as DER. Up to Node 24 the `x` beside `d` is ignored; later it is checked. */
+function jwkPrivateKey(curve: Curve, secret: Uint8Array): KeyObject | null {
+  const jwk = { kty: "OKP", crv: curve, x: toBase64(new Uint8Array(32)), d: toBase64(secret) };
+  try {
+    return createPrivateKey({ key: jwk, format: "jwk" });
+  } catch {
+    return null;
+  }
+}
+
+/** RFC 8410: the DER bytes before a raw key. */
+const DER_HEAD: Record<Curve, string> = {
+  Ed25519: "302e020100300506032b657004220420",
+  X25519: "302e020100300506032b656e04220420",
+};
+
+function derPrivateKey(curve: Curve, secret: Uint8Array): KeyObject {
+  const der = Buffer.concat([Buffer.from(DER_HEAD[curve], "hex"), secret]);
   const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
   der.fill(0);
-  const spki = createPublicKey(key).export({ format: "der", type: "spki" });
-  return { key, publicKey: plain(spki.subarray(spki.length - 32)) };
+  return key;
 }
 
 /** A copy that is no Buffer: nothing of Node's pool is shared, and `slice` copies. */
