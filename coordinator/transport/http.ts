@@ -1,4 +1,5 @@
 /** The HTTP side of the coordinator: security headers, rate limits, who may call what, and errors as coded JSON. */
+// oxlint-disable oxc/no-async-endpoint-handlers -- Express 5 forwards rejections to the error handler
 import { timingSafeEqual } from "node:crypto";
 import express, { type NextFunction, type Request, type Response } from "express";
 import { rateLimit, type RateLimitRequestHandler } from "express-rate-limit";

@@ -2,6 +2,7 @@
  * Large bytes over HTTP, resumable in both directions (`shared/wire/http.ts` has the addresses). Bodies are streamed:
  * memory per transfer is a few megabytes whatever its size, and a slow disk or reader slows the sender down.
  */
+// oxlint-disable oxc/no-async-endpoint-handlers -- Express 5 forwards rejections to the error handler
 import { pipeline } from "node:stream/promises";
 import type { Request, Response, Router } from "express";
 import { CodedError } from "../../shared/errors.ts";
