@@ -14,9 +14,10 @@ import { Attempt } from "./session/attempt.ts";
 import { Judge, type Begin, type Ended } from "./session/judge.ts";
 import { openSum } from "./session/open-sum.ts";
 import type { SessionParts, Workplace } from "./session/ports.ts";
-import { Sender, sleep } from "./session/sender.ts";
+import { Sender } from "./session/sender.ts";
 import { Versions } from "./session/versions.ts";
 import { Work } from "./session/work.ts";
+import { sleep } from "./transport/backoff.ts";
 
 /** An approved plan and everything that works on it. */
 interface Current {
@@ -161,7 +162,10 @@ export class ClientSession {
     const installed = await this.#current.place.models.installed();
     this.#sender.approvedUnder(configHash);
     await this.#sender.now({ type: "ready", configHash, version: installed?.link.version ?? -1 });
-    if (!signal.aborted) this.#sender.ready();
+    if (signal.aborted) return;
+    this.#sender.ready();
+    // Whoever was away fetches what it missed.
+    this.#current.versions.catchUp();
   }
 
   async #approved(configHash: Sha256, signal: AbortSignal): Promise<void> {

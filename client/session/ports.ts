@@ -6,6 +6,7 @@ import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { Certificate } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import type { ModelCache } from "../model-cache/cache.ts";
+import type { Judge } from "../model-cache/install.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Approvals } from "../plan/approvals.ts";
 import type { RoundLog } from "../secagg/round-log.ts";
@@ -36,13 +37,20 @@ export interface Pinned {
 export interface Workplace {
   readonly trainer: Trainer;
   readonly models: ModelCache;
+  /**
+   * Takes a release with this signed manifest into use once `judge` has scored it (`client/model-cache/install.ts`);
+   * null where nobody uses the models: then a release is only verified and scored.
+   */
+  readonly install: ((manifest: Uint8Array, judge: Judge, signal: AbortSignal) => Promise<unknown>) | null;
   dispose(): void;
 }
 
-/** The score of a version on this site's own held-out data. */
+/** The score of a release on this site's own held-out data. */
 export interface LocalScore {
   readonly version: number;
   readonly paramsHash: string;
+  /** What was scored: the version itself, or the quantized `model/` that is used. */
+  readonly of: "params" | "model";
   readonly metrics: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly samples: number;
 }

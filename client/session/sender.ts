@@ -8,6 +8,7 @@ import type { Sha256 } from "../../shared/ids.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import type { ClientMessage } from "../../shared/wire/messages.ts";
 import type { Outbox, OutboxEntry } from "../outbox/outbox.ts";
+import { sleep } from "../transport/backoff.ts";
 import type { ClientTransport } from "../transport/port.ts";
 
 /** Waiting before an interrupted transfer is tried again on a connection that says it stands. */
@@ -136,23 +137,4 @@ export class Sender {
       approval: this.#approval,
     };
   }
-}
-
-/** Rejects with the signal's reason. */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort, { once: true });
-  });
 }

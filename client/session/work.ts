@@ -3,6 +3,7 @@ import type { TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
+import type { Fallback } from "../../shared/quantize/dtype.ts";
 import { deriveModel } from "../../shared/quantize/model.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import { encodeEvaluation, evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
@@ -12,6 +13,9 @@ import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import type { TrainingProgress, TrainingResult } from "../training/trainer.ts";
 import { encodeUpdate, type UpdateRules } from "../update/encode.ts";
 import type { Workplace } from "./ports.ts";
+
+/** A version and its quantized model, of the newest and the one before. */
+const KEPT_SCORES = 4;
 
 interface Training {
   readonly round: number;
@@ -29,8 +33,8 @@ export class Work {
   readonly #evaluation: EvaluationLayout;
   #training: Training | null = null;
   #progress: TrainingProgress | null = null;
-  /** Statistics of the params scored last, by their hash. */
-  #scored: { readonly paramsHash: string; readonly statistics: Promise<Float64Array> } | null = null;
+  /** Statistics of what was scored last, by the caller's names: an evaluation and the installation after it share them. */
+  readonly #scored = new Map<string, Promise<Float64Array>>();
 
   constructor(plan: TrainingPlan, place: Workplace, name: ClientName, keepResult: boolean) {
     this.#plan = plan;
@@ -74,15 +78,29 @@ export class Work {
     }
   }
 
-  /** This site's own score of a version; the same params are scored once. */
-  score(paramsHash: string, params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
-    if (this.#scored?.paramsHash === paramsHash) return this.#scored.statistics;
+  /** Statistics of a version's params on the held-out data; the same version is scored once. */
+  scoreParams(paramsHash: string, params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
+    return this.#score(paramsHash, params, signal);
+  }
+
+  /** Statistics of the quantized model that these fallbacks make of a version. */
+  scoreModel(
+    paramsHash: string,
+    fallbacks: readonly Fallback[],
+    model: Float32Array,
+    signal: AbortSignal,
+  ): Promise<Float64Array> {
+    return this.#score(`${paramsHash} ${JSON.stringify(fallbacks)}`, model, signal);
+  }
+
+  #score(name: string, params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
+    const before = this.#scored.get(name);
+    if (before !== undefined) return before;
     const statistics = this.#place.trainer.evaluate(params, signal);
-    const scored = { paramsHash, statistics };
-    this.#scored = scored;
-    statistics.catch(() => {
-      if (this.#scored === scored) this.#scored = null;
-    });
+    this.#scored.set(name, statistics);
+    const [oldest] = this.#scored.keys();
+    if (this.#scored.size > KEPT_SCORES && oldest !== undefined) this.#scored.delete(oldest);
+    statistics.catch(() => this.#scored.delete(name));
     return statistics;
   }
 
@@ -140,10 +158,10 @@ export class Work {
   async #statistics({ parentHash }: Session, version: number, signal: AbortSignal): Promise<Words> {
     const { trainer, models } = this.#place;
     const params = await models.ensure(version, parentHash, signal);
-    const reference = await this.score(parentHash, params, signal);
-    const link = await models.link(version);
-    const model = deriveModel(params, trainer.layout, this.#plan.release.dtype, link?.fallbacks ?? []);
-    const quantized = await trainer.evaluate(model, signal);
+    const reference = await this.scoreParams(parentHash, params, signal);
+    const fallbacks = (await models.link(version))?.fallbacks ?? [];
+    const model = deriveModel(params, trainer.layout, this.#plan.release.dtype, fallbacks);
+    const quantized = await this.scoreModel(parentHash, fallbacks, model, signal);
     return encodeEvaluation(this.#evaluation, { reference, quantized });
   }
 }

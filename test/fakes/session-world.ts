@@ -91,7 +91,9 @@ export class FakeLine implements ClientTransport {
   }
 
   async manifest(version: number): Promise<Uint8Array> {
-    return this.world.manifests.get(version) as Uint8Array;
+    const bytes = this.world.manifests.get(version);
+    if (bytes === undefined) throw new CodedError("RELEASE_MANIFEST", `version ${version} is not released`);
+    return bytes;
   }
 
   async close(): Promise<void> {
@@ -220,7 +222,7 @@ export class SessionWorld {
       random: fixedSecureRng(crypto, `${client.name} ${this.sites.length}`),
       log: { info: log("info"), warn: log("warn"), error: log("error") },
       now: options.now ?? (() => NOW),
-      workplace: async () => ({ trainer, models, dispose: () => trainer.dispose() }),
+      workplace: async () => ({ trainer, models, install: null, dispose: () => trainer.dispose() }),
       keepPlan: async () => {},
       keepScore: async (score) => void site.scores.push(score),
       options: { heartbeatMs: options.heartbeatMs ?? null, approvalPollMs: 5, keepResult: options.keepResult ?? true },
