@@ -6,29 +6,30 @@
 import { join } from "node:path";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { Sha256 } from "../../shared/ids.ts";
+import { writeReleaseFolder } from "../../shared/node/release-folder.ts";
 import { dtypesOf } from "../../shared/quantize/dtype.ts";
 import { encodeModel } from "../../shared/quantize/model.ts";
 import { entriesOf, layoutHashOf, packBytes } from "../../shared/quantize/pack.ts";
 import {
   KEYFRAME_PATH,
+  MANIFEST_PATH,
   readManifest,
   signManifest,
   UPDATE_PATH,
   type Manifest,
   type ReleaseCounts,
 } from "../../shared/release/manifest.ts";
-import { MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, modelCardBytes } from "../../shared/release/model-card.ts";
+import { cardOf, MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, modelCardBytes } from "../../shared/release/model-card.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
 import type { Metrics } from "../../shared/release/scores.ts";
 import type { ReleaseChain } from "./chain.ts";
-import { writeReleaseFolder } from "./folder.ts";
 import { settleFallbacks } from "./settle.ts";
 
 export interface PublishContext {
   readonly chain: ReleaseChain;
   /** The federation's name. */
   readonly name: string;
-  readonly config: Pick<FederationConfig, "model" | "labels" | "input" | "release">;
+  readonly config: Pick<FederationConfig, "seed" | "model" | "labels" | "input" | "training" | "release">;
   /** Where releases/VERSION/ are written; null: nowhere, clients derive what they need. */
   readonly folder: string | null;
 }
@@ -77,11 +78,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
   const choice = await settleFallbacks(scored, withModel ? input.measure : undefined);
   const files = new Map<string, Uint8Array>();
   if (withModel) {
-    const card = { format: 1, builder: config.model.name, preset: config.model.preset } as const;
-    files.set(
-      MODEL_CARD_PATH,
-      modelCardBytes({ ...card, labels: config.labels, input: config.input, tensors: entriesOf(layout) }),
-    );
+    files.set(MODEL_CARD_PATH, modelCardBytes({ format: 1, ...cardOf(config), tensors: entriesOf(layout) }));
     files.set(MODEL_WEIGHTS_PATH, encodeModel(layout, version.params, config.release.dtype, choice.fallbacks).bytes);
   }
   const { update, keyframe } = version.link;
@@ -119,7 +116,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
     files: listed.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
   });
   const folder = folderOf(context, input.version);
-  if (folder !== null) await writeReleaseFolder(folder, files, bytes);
+  if (folder !== null) await writeReleaseFolder(folder, new Map([...files, [MANIFEST_PATH, bytes]]));
   await chain.release(input.version, bytes);
   return { manifest, bytes, hash: sha256Of(crypto, bytes), folder };
 }

@@ -51,5 +51,6 @@ export function paramsFromBytes(layout: ParamLayout, bytes: Uint8Array): Float32
       got: bytes.byteLength,
     });
   }
-  return new Float32Array(bytes.slice().buffer);
+  // Not bytes.slice(): that of a Buffer is a view.
+  return new Float32Array(new Uint8Array(bytes).buffer);
 }

@@ -141,7 +141,8 @@ export function openPack(bytes: Uint8Array, kind: PackKind, layout: ParamLayout 
   if (head.dtypes.length !== own.tensors.length)
     refuse(`expected ${own.tensors.length} dtypes, got ${head.dtypes.length}`);
   const payload = bytes.subarray(8 + headerBytes);
-  const aligned = payload.byteOffset % 4 === 0 ? payload : payload.slice();
+  // Not payload.slice(): that of a Buffer is a view.
+  const aligned = payload.byteOffset % 4 === 0 ? payload : new Uint8Array(payload);
   return { layout: own, dtypes: Array.from(head.dtypes, (letter) => DTYPES[letter] as Dtype), payload: aligned };
 }
 

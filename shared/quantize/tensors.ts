@@ -55,7 +55,8 @@ export function encodeTensors(
     if (dtypes[i] === "int8") {
       const scales = floats(piece, (maxima[i] as Float32Array).length);
       scales.set((maxima[i] as Float32Array).map((max) => max / 127));
-      encodeInt8(values, from, scales, int8s(piece, scales.byteLength, slot.size), out);
+      if (scales.every(isZero)) out.set(from);
+      else encodeInt8(values, from, scales, int8s(piece, scales.byteLength, slot.size), out);
     } else if (dtypes[i] === "fp16") {
       const halves = new Uint16Array(piece.buffer, piece.byteOffset, slot.size);
       for (let k = 0; k < slot.size; k++) {
@@ -95,9 +96,10 @@ export function decodeTensors(
     const to = tensorValues(out, slot);
     if (dtypes[i] === "int8") {
       const scales = floats(piece, channelsOf(slot.shape));
-      if (!scales.every((scale) => scale >= 0 && Number.isFinite(scale)))
-        refuse(`a scale of ${slot.name} is not finite`);
-      decodeInt8(int8s(piece, scales.byteLength, slot.size), scales, from, to);
+      if (!scales.every(isScale)) refuse(`a scale of ${slot.name} is not finite`);
+      // A tensor that did not change (frozen, or nobody's data reaches it) costs a copy.
+      if (scales.every(isZero)) to.set(from);
+      else decodeInt8(int8s(piece, scales.byteLength, slot.size), scales, from, to);
     } else {
       const halves = dtypes[i] === "fp16" ? new Uint16Array(piece.buffer, piece.byteOffset, slot.size) : null;
       const whole = halves === null ? floats(piece, slot.size) : null;
@@ -115,6 +117,14 @@ function baseReader(layout: ParamLayout, base: Float32Array | null): (slot: Tens
   if (base !== null) return (slot) => tensorValues(base, slot);
   const zeros = new Float32Array(layout.tensors.reduce((most, slot) => Math.max(most, slot.size), 0));
   return (slot) => zeros.subarray(0, slot.size);
+}
+
+function isScale(value: number): boolean {
+  return value >= 0 && Number.isFinite(value);
+}
+
+function isZero(value: number): boolean {
+  return value === 0;
 }
 
 function floats(piece: Uint8Array, length: number): Float32Array {

@@ -1,4 +1,5 @@
 /** A coordinator's chain and a client's transport in memory, with switches for what goes wrong. */
+import { federationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { brotli } from "../../shared/node/brotli.ts";
@@ -99,12 +100,11 @@ export class World {
       chain: this.chain,
       name: "test",
       folder,
-      config: {
-        model: { name: "allulook4", preset: "nano", init: "random" },
-        labels: { detection: [], segmentation: ["a", "b"], scene: [], depth: { kind: "none" } },
-        input: { size: [64, 64], modalities: ["rgb"] },
-        release: { every: 1, dtype: "int8", maxDrop: 0.01, keyframeEvery: this.options.keyframeEvery },
-      },
+      config: federationConfig.parse({
+        federation: "test",
+        labels: { segmentation: ["a", "b"] },
+        release: { keyframeEvery: this.options.keyframeEvery },
+      }),
     };
   }
 

@@ -163,7 +163,7 @@ describe("the chain of updates", () => {
           }
           expect(Buffer.from(received.buffer).equals(Buffer.from(sent.buffer))).toBe(true);
         }),
-        { numRuns: 10 },
+        { numRuns: 5 },
       );
     },
   );
@@ -187,6 +187,15 @@ describe("decoding hostile bytes", () => {
     refused(Uint8Array.from([...bytes, 0]));
     refused(encodeUpdate(layout, values, values, "int8").bytes);
     refused(encodeModel(layoutOf([{ name: "other", shape: [layout.length] }]), values, "int8", []).bytes);
+  });
+
+  test("bytes are read wherever they lie in a buffer", () => {
+    const expected = decodeModel(layout, bytes);
+    for (const at of [0, 1, 2, 3]) {
+      const buffer = Buffer.alloc(bytes.length + 8);
+      buffer.set(bytes, at);
+      expect(decodeModel(layout, buffer.subarray(at, at + bytes.length))).toEqual(expected);
+    }
   });
 
   test("any changed byte decodes to finite numbers or is refused with a code", () => {

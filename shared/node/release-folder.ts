@@ -1,0 +1,51 @@
+/** Release folders on disk: written so that a reader sees all of one or nothing, and read for `verifyRelease`. */
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import type { ReleaseFolder } from "../release/verify.ts";
+import { writeFileDurably } from "./files.ts";
+
+/** Writes `files` (by path in the folder), replacing what lies there; removes what a killed writer left beside it. */
+export async function writeReleaseFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  const parent = dirname(resolve(folder));
+  const prefix = `.${basename(folder)}.`;
+  await mkdir(parent, { recursive: true });
+  for (const name of await readdir(parent)) {
+    if (name.startsWith(prefix)) await rm(join(parent, name), { recursive: true, force: true });
+  }
+  const temporary = join(parent, `${prefix}${randomBytes(6).toString("hex")}.tmp`);
+  for (const [path, bytes] of files) await writeFileDurably(join(temporary, path), bytes);
+  await rm(folder, { recursive: true, force: true });
+  await rename(temporary, folder);
+}
+
+/** The release in `folder`. */
+export function folderOnDisk(folder: string): ReleaseFolder {
+  return {
+    async read(path) {
+      try {
+        return await readFile(join(folder, path));
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "ENOENT" || code === "ENOTDIR") return null;
+        throw error;
+      }
+    },
+    async list() {
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+      return entries
+        .filter((entry) => !entry.isDirectory())
+        .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join("/"));
+    },
+  };
+}
+
+/** Releases beside this one, as `simulate` and the coordinator write them: folders named by their version. */
+export function neighboursOnDisk(folder: string): (version: number) => Promise<ReleaseFolder | null> {
+  const parent = dirname(resolve(folder));
+  return async (version) => {
+    const path = join(parent, String(version));
+    const found = await stat(path).catch(() => null);
+    return found?.isDirectory() === true ? folderOnDisk(path) : null;
+  };
+}
