@@ -10,7 +10,9 @@
  *     rounds.jsonl       attempts taken part in and survivor lists revealed for (client/secagg/round-log.ts)
  *     outbox.jsonl       everything that ever left this site
  *     scores.jsonl       scores of every version on this site's own held-out data; they never leave
- *     models/            versions held (client/model-cache)
+ *     models/            params of the versions held (client/model-cache/store.ts)
+ *     releases/          models in use: active.json and VERSION/ (client/model-cache/install.ts)
+ *     checkpoints/       training under way, to go on after a restart
  *     lock               the process that uses the folder
  */
 import { join } from "node:path";
@@ -34,6 +36,8 @@ export interface SitePaths {
   readonly outbox: string;
   readonly scores: string;
   readonly models: string;
+  readonly releases: string;
+  readonly checkpoints: string;
   readonly lock: string;
 }
 
@@ -50,6 +54,8 @@ export function sitePaths(root: string): SitePaths {
     outbox: join(state, "outbox.jsonl"),
     scores: join(state, "scores.jsonl"),
     models: join(state, "models"),
+    releases: join(state, "releases"),
+    checkpoints: join(state, "checkpoints"),
     lock: join(state, "lock"),
   };
 }

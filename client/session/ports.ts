@@ -42,6 +42,8 @@ export interface Workplace {
    * null where nobody uses the models: then a release is only verified and scored.
    */
   readonly install: ((manifest: Uint8Array, judge: Judge, signal: AbortSignal) => Promise<unknown>) | null;
+  /** Folder where training under way is saved; left out: nowhere. */
+  readonly checkpoints?: string;
   dispose(): void;
 }
 

@@ -143,8 +143,9 @@ export class Work {
   }
 
   async #train({ round, parentHash }: Session, version: number, signal: AbortSignal): Promise<TrainingResult> {
-    const params = await this.#place.models.ensure(version, parentHash, signal);
-    return this.#place.trainer.train({
+    const { trainer, models, checkpoints } = this.#place;
+    const params = await models.ensure(version, parentHash, signal);
+    return trainer.train({
       params,
       round,
       rng: Rng.of(this.#plan.seed, "train", this.#name, round),
@@ -152,6 +153,7 @@ export class Work {
       onProgress: (progress) => {
         this.#progress = progress;
       },
+      ...(checkpoints !== undefined && { checkpointDir: checkpoints }),
     });
   }
 

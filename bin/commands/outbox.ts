@@ -1,0 +1,36 @@
+/** `allulook outbox`: everything that ever left this site. */
+import type { Command } from "commander";
+import { readOutbox, type OutboxEntry } from "../../client/outbox/outbox.ts";
+import { sitePaths } from "../../client/site-folder.ts";
+import { printResult } from "../output.ts";
+
+export function register(program: Command): void {
+  program
+    .command("outbox")
+    .description(
+      "everything that ever left this site: when, what kind, how many bytes, which hash, under which approval",
+    )
+    .option("--data <dir>", "the site folder", ".")
+    .option("--json", "one JSON document on stdout")
+    .addHelpText("after", "\nExample: allulook outbox --data ./hospital-a")
+    .action(show);
+}
+
+async function show(options: { data: string; json?: boolean }): Promise<void> {
+  const entries = await readOutbox(sitePaths(options.data).outbox);
+  const bytes = entries.reduce((total, entry) => total + (entry.bytes ?? 0), 0);
+  const lines = entries.map((entry) => line(entry));
+  const sum = `${entries.length} entries, ${bytes} bytes in all`;
+  printResult(options.json, { entries, bytes }, [...lines, sum].join("\n"));
+}
+
+function line({ at, kind, count, bytes, sha256, session, approval }: OutboxEntry): string {
+  return [
+    at,
+    kind.padEnd(20),
+    `${bytes ?? "-"} bytes`.padStart(16),
+    count === undefined ? `sha256 ${sha256?.slice(0, 16) ?? "-"}` : `${count} messages`,
+    session === null ? "-" : `${session.purpose} round ${session.round} attempt ${session.attempt}`,
+    approval === null ? "before any approval" : `plan ${approval.slice(0, 8)}`,
+  ].join("  ");
+}
