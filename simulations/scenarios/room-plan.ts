@@ -52,7 +52,7 @@ const SIZES: Record<SceneClass, { width: [number, number]; depth: [number, numbe
   office: { width: [3.8, 5.4], depth: [4.5, 6.5], height: [2.5, 2.9] },
   ward: { width: [4.6, 6.4], depth: [5, 7], height: [2.7, 3.1] },
   corridor: { width: [2, 2.7], depth: [8, 14], height: [2.4, 2.8] },
-  lobby: { width: [6, 9], depth: [7, 11], height: [3.2, 4.4] },
+  lobby: { width: [5, 7.5], depth: [5.5, 8.5], height: [3, 4] },
 };
 
 export function planRoom(rng: Rng, style: SiteStyle, scene: SceneClass): RoomPlan {
@@ -177,7 +177,7 @@ function furnish(
       if (seat !== null && chance(0.25 * style.people)) things.push(seatedPerson(rng, style, seat));
     }
     for (let n = several(0, 2); n > 0; n--) put((place) => cabinet(rng, style, place), "wall");
-    if (chance(0.3)) put((place) => plant(rng, place), "wall");
+    if (chance(0.45)) put((place) => plant(rng, place), chance(0.5) ? "wall" : "free");
   } else if (scene === "ward") {
     for (let n = several(1, 3); n > 0; n--) {
       const made = put((place) => bed(rng, style, awayFromWall(place, width, depth)), "wall", 0.72);
@@ -191,14 +191,14 @@ function furnish(
   } else if (scene === "corridor") {
     for (let n = several(0, 2); n > 0; n--) put((place) => chair(rng, style, place), "wall");
     if (chance(0.5)) put((place) => cart(rng, place), "wall");
-    if (chance(0.35)) put((place) => plant(rng, place), "wall");
+    if (chance(0.5)) put((place) => plant(rng, place), "wall");
     if (chance(0.2)) put((place) => cabinet(rng, style, place), "wall");
   } else {
     for (let n = several(1, 3); n > 0; n--) {
       const seat = put((place) => sofa(rng, style, place), chance(0.5) ? "wall" : "free");
       if (seat !== null && chance(0.3 * style.people)) things.push(seatedPerson(rng, style, seat));
     }
-    for (let n = several(1, 2); n > 0; n--) put((place) => plant(rng, place), chance(0.5) ? "wall" : "free");
+    for (let n = several(1, 3); n > 0; n--) put((place) => plant(rng, place), chance(0.4) ? "wall" : "free");
     if (chance(0.6)) put((place) => table(rng, style, place), "free");
     if (chance(0.3)) put((place) => cart(rng, place), "free");
   }

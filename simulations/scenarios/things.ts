@@ -232,16 +232,16 @@ export function plant(rng: Rng, place: Place): Thing {
   const pot = paint(hsv(between(rng, 0.02, 0.08), between(rng, 0.3, 0.8), between(rng, 0.3, 0.6)));
   const green = (): Material =>
     paint(hsv(between(rng, 0.25, 0.36), between(rng, 0.5, 0.9), between(rng, 0.15, 0.45)), "leaves");
-  const h = between(rng, 0.35, 0.75);
+  const h = between(rng, 0.5, 1);
   const crowns = Array.from({ length: 5 }, () =>
     ball(
-      [between(rng, -0.18, 0.18), 0.35 + h * between(rng, 0.5, 1.15), between(rng, -0.18, 0.18)],
-      [between(rng, 0.12, 0.22), between(rng, 0.14, 0.3), between(rng, 0.12, 0.22)],
+      [between(rng, -0.22, 0.22), 0.35 + h * between(rng, 0.5, 1.15), between(rng, -0.22, 0.22)],
+      [between(rng, 0.18, 0.3), between(rng, 0.18, 0.36), between(rng, 0.18, 0.3)],
       green(),
     ),
   );
   return thing("plant", "plant", null, place, [
-    tube([0, 0.18, 0], 0.17, 0.18, pot),
+    tube([0, 0.18, 0], 0.2, 0.18, pot),
     tube([0, 0.35 + h / 3, 0], 0.03, h / 3, paint([0.18, 0.11, 0.05])),
     ...crowns,
   ]);
