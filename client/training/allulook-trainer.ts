@@ -1,0 +1,221 @@
+/**
+ * Local training of a registry model on one site's data: seeded order, augmentation and modality dropout, any tfjs
+ * optimizer, FedProx's proximal term (Li et al. 2020), checkpoints between steps. Optimizer state and task weights
+ * start afresh each round and stay here.
+ */
+import { setImmediate } from "node:timers/promises";
+import { addSamples } from "../../models/metrics/evaluate.ts";
+import { MeanDepthMap } from "../../models/metrics/depth.ts";
+import { statisticsLayout } from "../../models/metrics/statistics.ts";
+import { randomView } from "../../models/preprocess/augment.ts";
+import { renderBatch } from "../../models/preprocess/batch.ts";
+import { geometryOf } from "../../models/preprocess/prepare.ts";
+import type { Dataset } from "../../models/preprocess/sample.ts";
+import { type BuiltModel, buildModel } from "../../models/registry.ts";
+import type { FederationConfig } from "../../shared/config/federation.ts";
+import { CodedError } from "../../shared/errors.ts";
+import { Rng } from "../../shared/rng/rng.ts";
+import { type Holdout, splitHoldout } from "../data/holdout.ts";
+import { jobId, loadCheckpoint, removeCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { FlatOptimizer } from "./flat-optimizer.ts";
+import { SampleCache } from "./sample-cache.ts";
+import { lossAndGradient, uncertaintyCount } from "./step.ts";
+import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
+
+export type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation">;
+
+export interface TrainerOptions {
+  readonly config: TrainerConfig;
+  readonly dataset: Dataset;
+  readonly clientName: string;
+  readonly seed: number;
+  /** Instead of the split that config, seed and client name give; for central training on several sites' data. */
+  readonly split?: Holdout;
+  /** Least time between two checkpoints. */
+  readonly checkpointEveryMs?: number;
+}
+
+/** Steps of a round where the configuration names neither steps nor epochs. */
+const DEFAULT_STEPS = 20;
+const CHECKPOINT_EVERY_MS = 5000;
+
+/** Optimizer steps of one round of a client with this many training samples. */
+export function stepsPerRound(training: FederationConfig["training"], examples: number): number {
+  if (training.localSteps !== undefined) return training.localSteps;
+  if (training.localEpochs === undefined) return DEFAULT_STEPS;
+  return Math.ceil((training.localEpochs * examples) / training.batchSize);
+}
+
+/**
+ * A trainer on `dataset`. Needs a loaded engine.
+ *
+ * @throws CodedError DATA_EMPTY without training samples, MODEL_UNKNOWN
+ */
+export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
+  const { config, dataset, clientName, seed } = options;
+  if (dataset.size === 0)
+    throw new CodedError("DATA_EMPTY", "there are no samples to train on", { client: clientName });
+  const split = options.split ?? splitHoldout(dataset.entries, config.evaluation, seed, clientName);
+  if (split.train.length === 0) {
+    throw new CodedError("DATA_EMPTY", "no samples are left to train on after the hold-out", { client: clientName });
+  }
+  const built = buildModel(config, seed);
+  return new AllulookTrainer(config, dataset, split, built, options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS);
+}
+
+class AllulookTrainer implements Trainer {
+  readonly layout;
+  readonly examples;
+  readonly evaluationExamples;
+  readonly statistics;
+  readonly #config: TrainerConfig;
+  readonly #dataset: Dataset;
+  readonly #split: Holdout;
+  readonly #built: BuiltModel;
+  readonly #cache: SampleCache;
+  readonly #checkpointEveryMs: number;
+  #meanDepth: MeanDepthMap | null = null;
+
+  constructor(config: TrainerConfig, dataset: Dataset, split: Holdout, built: BuiltModel, checkpointEveryMs: number) {
+    this.#config = config;
+    this.#dataset = dataset;
+    this.#split = split;
+    this.#built = built;
+    this.#cache = new SampleCache(dataset, config);
+    this.#checkpointEveryMs = checkpointEveryMs;
+    this.layout = built.layout;
+    this.examples = split.train.length;
+    this.evaluationExamples = split.evaluation.length;
+    this.statistics = statisticsLayout(config.labels);
+  }
+
+  async train(job: TrainingJob): Promise<TrainingResult> {
+    const { params, signal } = job;
+    const config = this.#config;
+    const { training } = config;
+    const size = this.layout.length;
+    if (params.length !== size) {
+      throw new CodedError("PARAMS_SHAPE", `the model has ${size} params, got ${params.length}`, {
+        expected: size,
+        got: params.length,
+      });
+    }
+    const start = new Float32Array(size + uncertaintyCount(config));
+    start.set(params);
+    const steps = stepsPerRound(training, this.examples);
+    // With epochs, every sample is drawn equally often and the last batch may be smaller.
+    const toDraw =
+      training.localSteps === undefined && training.localEpochs !== undefined
+        ? training.localEpochs * this.examples
+        : Number.POSITIVE_INFINITY;
+    const id = jobId(params, job.round, job.rng.save(), [config.model, config.labels, config.input, training]);
+    const saved = job.checkpointDir === undefined ? null : await loadCheckpoint(job.checkpointDir, id);
+    let rng = job.rng;
+    let step = 0;
+    let queue: number[] = [];
+    let examplesSeen = 0;
+    let lossSum = 0;
+    const optimizer = new FlatOptimizer(training.optimizer, start);
+    try {
+      if (saved !== null) {
+        optimizer.restore(saved.values, saved.optimizer);
+        ({ step, examplesSeen, lossSum } = saved);
+        queue = [...saved.queue];
+        rng = Rng.restore([...saved.rng]);
+      }
+      let lastSaved = performance.now();
+      while (step < steps) {
+        signal.throwIfAborted();
+        const wanted = Math.min(training.batchSize, toDraw - examplesSeen);
+        while (queue.length < wanted) queue.push(...rng.shuffled(this.#split.train));
+        const drawn = queue.splice(0, wanted);
+        const samples = await Promise.all(drawn.map((index) => this.#cache.get(index)));
+        const depthIsInput = config.input.modalities.includes("depth");
+        const views = samples.map((sample) => randomView(sample, rng, depthIsInput));
+        const values = optimizer.values();
+        const { loss, gradient } = lossAndGradient(this.#built, config, values, renderBatch(samples, views, config));
+        if (training.proximal > 0) addProximal(gradient, values, params, training.proximal);
+        if (!Number.isFinite(loss)) {
+          throw new CodedError("UPDATE_NOT_FINITE", `the loss is ${loss} at step ${step + 1}`, { step: step + 1 });
+        }
+        optimizer.apply(gradient);
+        step++;
+        examplesSeen += drawn.length;
+        lossSum += loss;
+        job.onProgress({ step, steps, loss });
+        if (
+          job.checkpointDir !== undefined &&
+          step < steps &&
+          performance.now() - lastSaved >= this.#checkpointEveryMs
+        ) {
+          await saveCheckpoint(job.checkpointDir, id, {
+            step,
+            rng: rng.save(),
+            queue,
+            examplesSeen,
+            lossSum,
+            values: optimizer.values(),
+            optimizer: optimizer.save(),
+          });
+          lastSaved = performance.now();
+        }
+        // Sockets, heartbeats and signals get their turn.
+        await setImmediate();
+      }
+      const trained = optimizer.values();
+      const delta = params.map((value, i) => (trained[i] as number) - value);
+      const bad = delta.findIndex((value) => !Number.isFinite(value));
+      if (bad >= 0) {
+        throw new CodedError("UPDATE_NOT_FINITE", `the update holds ${delta[bad]} at index ${bad}`, { index: bad });
+      }
+      if (job.checkpointDir !== undefined) await removeCheckpoint(job.checkpointDir);
+      return { delta, examplesSeen, lossSum, lossCount: steps };
+    } finally {
+      optimizer.dispose();
+    }
+  }
+
+  async evaluate(params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
+    const values = new Float64Array(this.statistics.length);
+    const config = this.#config;
+    this.#built.setParams(params);
+    const meanDepth = await this.#meanOfTrainingDepth();
+    const { batchSize } = config.training;
+    for (let start = 0; start < this.#split.evaluation.length; start += batchSize) {
+      signal.throwIfAborted();
+      const indices = this.#split.evaluation.slice(start, start + batchSize);
+      const samples = await Promise.all(indices.map((index) => this.#dataset.load(index)));
+      // Others may have trained on this model while the samples were read.
+      this.#built.setParams(params);
+      addSamples(this.#built.model, config, samples, this.statistics, values, { batchSize, meanDepth });
+      await setImmediate();
+    }
+    return values;
+  }
+
+  dispose(): void {
+    this.#built.dispose();
+  }
+
+  /** Computed once, when first needed: it reads every training sample. */
+  async #meanOfTrainingDepth(): Promise<MeanDepthMap | null> {
+    if (this.#config.labels.depth.kind === "none") return null;
+    if (this.#meanDepth === null) {
+      const { contentHeight, contentWidth } = geometryOf(this.#config);
+      const mean = new MeanDepthMap(contentWidth, contentHeight);
+      for (const index of this.#split.train) {
+        const { depth, width, height } = await this.#dataset.load(index);
+        if (depth !== null) mean.add(depth, width, height);
+      }
+      this.#meanDepth = mean;
+    }
+    return this.#meanDepth;
+  }
+}
+
+/** Adds mu (w - w0): the gradient of FedProx's mu/2 |w - w0|^2. The task weights behind the params are left alone. */
+function addProximal(gradient: Float32Array, values: Float32Array, start: Float32Array, mu: number): void {
+  for (let i = 0; i < start.length; i++) {
+    gradient[i] = (gradient[i] as number) + mu * ((values[i] as number) - (start[i] as number));
+  }
+}

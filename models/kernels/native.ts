@@ -1,0 +1,82 @@
+/**
+ * Direct calls of TensorFlow kernels on the native engine, past TensorFlow.js's wrappers: constant shape and axis
+ * tensors are made once, and kernels without a TensorFlow.js name can be reached. Other engines have no such door;
+ * every caller has a portable path beside the native one.
+ */
+import * as tf from "../engine/tf.ts";
+
+interface Attribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: number | boolean | string | readonly number[];
+}
+
+/** The part of @tensorflow/tfjs-node's backend that is used here. */
+interface NodeBackend {
+  executeSingleOutput(name: string, attributes: readonly Attribute[], inputs: readonly tf.Tensor[]): tf.Tensor;
+  readonly binding: {
+    readonly TF_ATTR_STRING: number;
+    readonly TF_ATTR_INT: number;
+    readonly TF_ATTR_BOOL: number;
+    readonly TF_ATTR_TYPE: number;
+    readonly TF_FLOAT: number;
+    readonly TF_INT32: number;
+  };
+}
+
+export interface NativeKernels {
+  /** Runs a kernel whose only tensor type is float32. */
+  run(name: string, attributes: readonly Attribute[], inputs: readonly tf.Tensor[]): tf.Tensor;
+  readonly types: {
+    readonly float: Attribute;
+    /** The int32 type of an axis or shape input. */
+    index(name: string): Attribute;
+  };
+  bool(name: string, value: boolean): Attribute;
+  ints(name: string, value: readonly number[]): Attribute;
+  text(name: string, value: string): Attribute;
+}
+
+let cached: { backend: unknown; kernels: NativeKernels } | null = null;
+
+/** The native kernels, or null on any other engine. */
+export function nativeKernels(): NativeKernels | null {
+  if (tf.getBackend() !== "tensorflow") return null;
+  const backend = tf.backend() as unknown as NodeBackend;
+  if (cached?.backend === backend) return cached.kernels;
+  const { binding } = backend;
+  const float: Attribute = { name: "T", type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
+  const kernels: NativeKernels = {
+    run: (name, attributes, inputs) => backend.executeSingleOutput(name, attributes, inputs),
+    types: { float, index: (name) => ({ name, type: binding.TF_ATTR_TYPE, value: binding.TF_INT32 }) },
+    bool: (name, value) => ({ name, type: binding.TF_ATTR_BOOL, value }),
+    ints: (name, value) => ({ name, type: binding.TF_ATTR_INT, value }),
+    text: (name, value) => ({ name, type: binding.TF_ATTR_STRING, value }),
+  };
+  cached = { backend, kernels };
+  return kernels;
+}
+
+const constants = new Map<string, tf.Tensor1D>();
+
+/** An int32 vector that lives as long as the process: shapes and axes, of which there are few. */
+export function constantInts(values: readonly number[]): tf.Tensor1D {
+  const key = `${tf.getBackend()}:${values.join(",")}`;
+  let tensor = constants.get(key);
+  if (tensor === undefined) {
+    tensor = tf.keep(tf.tensor1d([...values], "int32"));
+    constants.set(key, tensor);
+  }
+  return tensor;
+}
+
+/** Reshape that skips TensorFlow.js's argument checks on the native engine. No gradient: for use inside custom ones. */
+export function reshaped<R extends tf.Rank>(x: tf.Tensor, shape: readonly number[]): tf.Tensor<R> {
+  const native = nativeKernels();
+  if (native === null) return tf.reshape(x, shape as tf.ShapeMap[R]);
+  return native.run(
+    "Reshape",
+    [native.types.float, native.types.index("Tshape")],
+    [x, constantInts(shape)],
+  ) as tf.Tensor<R>;
+}

@@ -1,0 +1,213 @@
+/**
+ * Renders views of prepared samples into the typed arrays of one batch: model inputs and targets. Pure; the tensors
+ * are made by whoever runs the model.
+ */
+import type { FederationConfig } from "../../shared/config/federation.ts";
+import { holePixels, type View } from "./augment.ts";
+import { depthScale, normalisedDepth, type DepthScale } from "./depth.ts";
+import { drawBoxes, type BoxCells } from "./box-targets.ts";
+import type { Geometry, PreparedSample } from "./prepare.ts";
+import { IGNORE_CLASS } from "./sample.ts";
+import { TEXT_FEATURES, TEXT_WORDS } from "./text.ts";
+
+/** Strides of the outputs. */
+export const SEGMENTATION_STRIDE = 2;
+export const DETECTION_STRIDE = 4;
+export const DEPTH_STRIDE = 4;
+
+/** Frozen constants of the picture normalisation: close to the mean and deviation of natural pictures. */
+const PIXEL_MEAN = 0.45;
+const PIXEL_DEVIATION = 0.225;
+
+export interface Batch {
+  readonly size: number;
+  readonly geometry: Geometry;
+  /** [B, H, W, 3] */
+  readonly rgb: Float32Array;
+  /** [B, H, W, 2]: normalised value and validity. */
+  readonly depth: Float32Array;
+  /** [B, TEXT_WORDS, TEXT_FEATURES] */
+  readonly text: Int32Array;
+  /** [B, 3] */
+  readonly presence: Float32Array;
+  /** How each sample's depth was normalised; null without depth. */
+  readonly depthScales: readonly (DepthScale | null)[];
+  readonly targets: Targets;
+}
+
+export interface Targets {
+  /** [B, H/2, W/2, K]: share of each class in the cell; all zero where nothing is labelled. */
+  readonly segmentation: Float32Array;
+  /** [B, H/4, W/4, K]: Gaussian heat around each object's centre. */
+  readonly heat: Float32Array;
+  /** [B]: 1 where boxes are labelled. */
+  readonly boxesKnown: Float32Array;
+  /** Cells whose box is regressed. */
+  readonly cells: BoxCells;
+  /** [B, H/4, W/4]: normalised depth; weight 0 where unknown or given as input. */
+  readonly depth: Float32Array;
+  readonly depthWeight: Float32Array;
+  /** [B, S]: one-hot; all zero where unlabelled. */
+  readonly scene: Float32Array;
+}
+
+type Config = Pick<FederationConfig, "input" | "labels">;
+
+/** Renders `samples[i]` through `views[i]`. All samples share one geometry. */
+export function renderBatch(samples: readonly PreparedSample[], views: readonly View[], config: Config): Batch {
+  const geometry = (samples[0] as PreparedSample).geometry;
+  const { height, width } = geometry;
+  const size = samples.length;
+  const { labels } = config;
+  const fine = (height / SEGMENTATION_STRIDE) * (width / SEGMENTATION_STRIDE);
+  const coarse = (height / DETECTION_STRIDE) * (width / DETECTION_STRIDE);
+  const hasDepthHead = labels.depth.kind !== "none";
+  const batch: Batch = {
+    size,
+    geometry,
+    rgb: new Float32Array(size * height * width * 3),
+    depth: new Float32Array(size * height * width * 2),
+    text: new Int32Array(size * TEXT_WORDS * TEXT_FEATURES),
+    presence: new Float32Array(size * 3),
+    depthScales: samples.map((sample, i) => scaleOf(sample, views[i] as View, config)),
+    targets: {
+      segmentation: new Float32Array(size * fine * labels.segmentation.length),
+      heat: new Float32Array(size * coarse * labels.detection.length),
+      boxesKnown: new Float32Array(size),
+      cells: { sample: [], cell: [], left: [], top: [], right: [], bottom: [], weight: [] },
+      depth: new Float32Array(hasDepthHead ? size * coarse : 0),
+      depthWeight: new Float32Array(hasDepthHead ? size * coarse : 0),
+      scene: new Float32Array(size * labels.scene.length),
+    },
+  };
+  for (const [i, sample] of samples.entries()) {
+    const view = views[i] as View;
+    batch.presence.set([view.present.rgb ? 1 : 0, view.present.depth ? 1 : 0, view.present.text ? 1 : 0], i * 3);
+    if (view.present.rgb)
+      drawRgb(sample, view, batch.rgb.subarray(i * height * width * 3, (i + 1) * height * width * 3));
+    if (view.present.text) batch.text.set(sample.text as Int32Array, i * TEXT_WORDS * TEXT_FEATURES);
+    drawDepth(sample, view, batch, i);
+    if (sample.segmentation !== null) drawSegmentation(sample, view, batch, i, labels.segmentation.length);
+    if (sample.boxes !== null && labels.detection.length > 0) {
+      batch.targets.boxesKnown[i] = 1;
+      drawBoxes(sample.boxes, view, geometry, i, batch.targets.heat, labels.detection.length, batch.targets.cells);
+    }
+    if (sample.scene !== null) batch.targets.scene[i * labels.scene.length + sample.scene] = 1;
+  }
+  return batch;
+}
+
+function drawRgb(sample: PreparedSample, view: View, out: Float32Array): void {
+  const source = sample.rgb as Uint8Array;
+  const { width } = sample.geometry;
+  const normalised = Float32Array.from(
+    { length: 256 },
+    (_, byte) => ((byte / 255 - PIXEL_MEAN) / PIXEL_DEVIATION) * view.contrast + view.brightness,
+  );
+  let at = 0;
+  for (const row of view.rows) {
+    if (row < 0) {
+      at += width * 3;
+      continue;
+    }
+    for (let x = 0; x < width; x++, at += 3) {
+      const column = view.columns[x] as number;
+      if (column < 0) continue;
+      const from = (row * width + column) * 3;
+      out[at] = normalised[source[from] as number] as number;
+      out[at + 1] = normalised[source[from + 1] as number] as number;
+      out[at + 2] = normalised[source[from + 2] as number] as number;
+    }
+  }
+}
+
+/** 1 where the map's depth is withheld by a hole. */
+function holeMask(view: View, geometry: Geometry): Uint8Array {
+  const mask = new Uint8Array(geometry.height * geometry.width);
+  for (const hole of view.holes) {
+    const { top, bottom, left, right } = holePixels(hole, geometry);
+    for (let y = top; y < bottom; y++) mask.fill(1, y * geometry.width + left, y * geometry.width + right);
+  }
+  return mask;
+}
+
+/** Normalisation of relative depth uses only the readings that the model is given, or all when it is given none. */
+function scaleOf(sample: PreparedSample, view: View, config: Config): DepthScale | null {
+  if (sample.depth === null) return null;
+  if (config.labels.depth.kind === "metric" || config.labels.depth.kind === "none") {
+    return depthScale(sample.depth, config.labels.depth.kind, null);
+  }
+  // Holes lie in the view; through its index tables they are found in the sample.
+  if (!view.present.depth || view.holes.length === 0) return depthScale(sample.depth, config.labels.depth.kind, null);
+  const { width } = sample.geometry;
+  const hidden = new Uint8Array(sample.depth.length);
+  const mask = holeMask(view, sample.geometry);
+  for (const [y, row] of view.rows.entries()) {
+    if (row < 0) continue;
+    for (const [x, column] of view.columns.entries()) {
+      if (column >= 0 && mask[y * width + x] === 1) hidden[row * width + column] = 1;
+    }
+  }
+  return depthScale(sample.depth, config.labels.depth.kind, hidden);
+}
+
+function drawDepth(sample: PreparedSample, view: View, batch: Batch, index: number): void {
+  const scale = batch.depthScales[index] ?? null;
+  if (sample.depth === null || scale === null) return;
+  const { height, width } = batch.geometry;
+  const mask = holeMask(view, batch.geometry);
+  const input = batch.depth.subarray(index * height * width * 2, (index + 1) * height * width * 2);
+  const targets = batch.targets.depth.length > 0;
+  const cells = width / DEPTH_STRIDE;
+  const start = index * (height / DEPTH_STRIDE) * cells;
+  const { depth, depthWeight } = batch.targets;
+  for (let y = 0; y < height; y++) {
+    const row = view.rows[y] as number;
+    if (row < 0) continue;
+    for (let x = 0; x < width; x++) {
+      const column = view.columns[x] as number;
+      if (column < 0) continue;
+      const raw = sample.depth[row * width + column] as number;
+      if (Number.isNaN(raw)) continue;
+      const value = normalisedDepth(raw, scale);
+      const at = y * width + x;
+      if (view.present.depth && mask[at] === 0) {
+        input[at * 2] = value;
+        input[at * 2 + 1] = 1;
+      } else if (targets) {
+        const cell = start + Math.floor(y / DEPTH_STRIDE) * cells + Math.floor(x / DEPTH_STRIDE);
+        depth[cell] = (depth[cell] as number) + value;
+        depthWeight[cell] = (depthWeight[cell] as number) + 1;
+      }
+    }
+  }
+  if (!targets) return;
+  for (let cell = start; cell < start + (height / DEPTH_STRIDE) * cells; cell++) {
+    const count = depthWeight[cell] as number;
+    if (count === 0) continue;
+    depth[cell] = (depth[cell] as number) / count;
+    depthWeight[cell] = count / DEPTH_STRIDE ** 2;
+  }
+}
+
+function drawSegmentation(sample: PreparedSample, view: View, batch: Batch, index: number, classes: number): void {
+  const source = sample.segmentation as Uint8Array;
+  const { height, width } = batch.geometry;
+  const cells = width / SEGMENTATION_STRIDE;
+  const start = index * (height / SEGMENTATION_STRIDE) * cells;
+  const share = 1 / SEGMENTATION_STRIDE ** 2;
+  const out = batch.targets.segmentation;
+  for (let y = 0; y < height; y++) {
+    const row = view.rows[y] as number;
+    if (row < 0) continue;
+    const line = start + (y >> 1) * cells;
+    for (let x = 0; x < width; x++) {
+      const column = view.columns[x] as number;
+      if (column < 0) continue;
+      const label = source[row * width + column] as number;
+      if (label === IGNORE_CLASS) continue;
+      const at = (line + (x >> 1)) * classes + label;
+      out[at] = (out[at] as number) + share;
+    }
+  }
+}
