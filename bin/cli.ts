@@ -5,6 +5,7 @@ import { register as client } from "./commands/client.ts";
 import { register as data } from "./commands/data.ts";
 import { register as doctor } from "./commands/doctor.ts";
 import { register as engine } from "./commands/engine.ts";
+import { register as release } from "./commands/release.ts";
 
 const program = new Command("allulook")
   .description("Federated learning with secure aggregation for RGB-D pictures and text")
@@ -13,7 +14,7 @@ const program = new Command("allulook")
   .showHelpAfterError("(add --help for usage)")
   .configureHelp({ showGlobalOptions: true });
 
-for (const register of [doctor, engine, data, client]) register(program);
+for (const register of [doctor, engine, data, client, release]) register(program);
 
 try {
   await program.parseAsync();
