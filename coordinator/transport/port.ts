@@ -21,5 +21,7 @@ export interface CoordinatorTransport {
   start(events: CoordinatorTransportEvents): Promise<void>;
   /** Best effort: what a client missed is sent again when it reconnects. */
   send(client: ClientName, message: CoordinatorMessage): void;
+  /** Bytes received from and sent to clients since the start, where the transport counts them. */
+  traffic?(): { upload: number; download: number };
   stop(): Promise<void>;
 }

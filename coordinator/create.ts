@@ -1,0 +1,280 @@
+/** Puts a coordinator together from its parts: reducer and driver, transport, operator. */
+import { hexToBytes } from "@noble/hashes/utils.js";
+import { canonicalJson } from "../shared/canonical.ts";
+import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
+import type { ClientName, Sha256 } from "../shared/ids.ts";
+import { verifyRevocationList, type Trust } from "../shared/secagg/certificate.ts";
+import { encodeTuple, toBase64 } from "../shared/secagg/encoding.ts";
+import { sessionId } from "../shared/secagg/session.ts";
+import { HEARTBEAT_MS } from "../shared/wire/messages.ts";
+import { stopRule } from "./round/decide.ts";
+import { Driver, type Hands } from "./round/driver.ts";
+import { Inbox } from "./round/inbox.ts";
+import { Outbox } from "./round/outbox.ts";
+import type { CoordinatorParts } from "./round/parts.ts";
+import { roundReport } from "./round/report.ts";
+import type { Rules } from "./round/rules.ts";
+import type { Effect, FederationState, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
+import { SumDesk } from "./round/sum-desk.ts";
+import { currentSum } from "./round/transition.ts";
+import { shapeOf, shapesOf, Work, type Shapes } from "./round/work.ts";
+import { parseSchedule } from "./schedule/schedule.ts";
+
+export interface CoordinatorStatus {
+  readonly phase: string;
+  readonly round: number;
+  readonly attempt: number;
+  readonly version: number;
+  readonly completed: number;
+  readonly paused: boolean;
+  readonly reason: Reason | null;
+  readonly clients: readonly {
+    readonly name: ClientName;
+    readonly connected: boolean;
+    readonly ready: boolean;
+    readonly version: number;
+    readonly progress: { readonly step: number; readonly steps: number } | null;
+  }[];
+}
+
+export interface Coordinator {
+  /** Takes over where the last process ended and acts until the federation is over; resolves with why it is. */
+  run(): Promise<Reason>;
+  /** Durable when resolved: the round under way is finished, no other begins. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Asks for a round where the schedule is `manual`, or before its time. */
+  trigger(): Promise<void>;
+  /** Ends the federation: at once while nothing is revealed, else after the round. */
+  stop(reason: string): Promise<void>;
+  status(): CoordinatorStatus;
+  /** The state as the reducer has it, for tests and observers. */
+  readonly state: FederationState;
+  /** Ends this process's part; the federation goes on when it is started again. */
+  close(): Promise<void>;
+}
+
+/** Throws CONFIG_HEADROOM and CONFIG_INVALID for a configuration that no round can run under. */
+export function createCoordinator(parts: CoordinatorParts): Coordinator {
+  const { config, clock, transport, store, chain } = parts;
+  const text = planText(planOf(config));
+  const configHash = configHashOf(text);
+  const rules = rulesOf(parts, configHash);
+  const shapes = shapesOf(config, parts.layout.length, parts.evaluator.counters);
+  const desks = new Desks(parts, shapes);
+  const outbox = new Outbox(parts, (sum) => desks.of(sum));
+  const work = new Work(parts, shapes);
+  const bytes = new Traffic(parts);
+
+  const hands: Hands = {
+    beginning: () => work.beginning(),
+    send: ({ client, message }) => outbox.send(client, message),
+    work: async (effect, state): Promise<RoundEvent> => {
+      const last = stopRule(rules, state, clock.now()) !== null;
+      const outcome =
+        effect.type === "update"
+          ? await work.update(state, effect.sum, desks.of(effect.sum))
+          : effect.type === "total"
+            ? await work.evaluate(effect.sum, desks.of(effect.sum))
+            : await work.release(effect.facts, effect.version, last);
+      return { ...outcome, at: clock.now() };
+    },
+    keep: async (effect) => {
+      if (effect.type === "discard") for (const hash of effect.blobs) await parts.blobs.delete(hash);
+      else if (effect.type === "keep-transcript") await keepTranscript(parts, effect);
+      else {
+        const report = roundReport(effect.facts, effect.status, effect.endedAt, effect.reason, bytes.since());
+        await store.putRound({ round: report.round, report: canonicalJson(report) });
+        parts.observer.round?.(report);
+      }
+    },
+  };
+  const driver = new Driver(parts, rules, hands);
+  const sendPlan = (client: ClientName): void => transport.send(client, { type: "plan", plan: text, configHash });
+  const inbox = new Inbox(parts, configHash, {
+    state: () => driver.state,
+    desk: (sum) => desks.of(sum),
+    submit: (event) => driver.submit(event),
+    sendPlan,
+    sendEnded: (client, sid) => {
+      const ended = driver.state.ended.find((session) => session.sid === sid);
+      if (ended !== undefined) outbox.send(client, { type: "ended", ended });
+    },
+  });
+  const passing = (event: RoundEvent): void => void driver.submit(event).catch(() => undefined);
+  const operator = (type: "pause" | "resume" | "trigger"): Promise<void> => driver.submit({ type, at: clock.now() });
+
+  return {
+    async run() {
+      await driver.open();
+      const revoked = (name: ClientName): boolean => parts.enrolled().some((c) => c.name === name && c.revoked);
+      await transport.start({
+        connected: (client) => {
+          sendPlan(client);
+          passing({ type: "connected", at: clock.now(), client });
+        },
+        disconnected: (client) => passing({ type: "disconnected", at: clock.now(), client }),
+        message: (client, message) => inbox.message(client, message),
+        uploadLimit: (client, sid, hash) => (revoked(client) ? null : inbox.uploadLimit(client, sid, hash)),
+        uploaded: async (client, sid, hash, length) => {
+          for (const old of inbox.takeLeftOvers(currentSum(driver.state)?.sid ?? null)) await parts.blobs.delete(old);
+          inbox.uploaded(client, sid, hash, length);
+        },
+        chain: async (after) => chain.linksAfter(after),
+        manifest: async (version) => chain.manifest(version),
+      });
+      driver.start(
+        parts
+          .enrolled()
+          .filter((client) => !client.revoked)
+          .map((client) => client.name),
+      );
+      return driver.finished;
+    },
+    pause: () => operator("pause"),
+    resume: () => operator("resume"),
+    trigger: () => operator("trigger"),
+    stop: (reason) => driver.submit({ type: "stop", at: clock.now(), reason }),
+    status: () => statusOf(driver.state),
+    get state() {
+      return driver.state;
+    },
+    async close() {
+      await driver.close();
+      await transport.stop();
+    },
+  };
+}
+
+function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
+  const { config, options, crypto } = parts;
+  const { schedule, secureAggregation, evaluation, retry } = config;
+  return {
+    federation: parts.federation,
+    configHash,
+    seed: config.seed,
+    mode: secureAggregation.mode,
+    cohort: schedule.cohort,
+    minSurvivors: schedule.minSurvivors,
+    deadlines: {
+      recruitMs: schedule.phaseDeadlines.recruit,
+      shareKeysMs: schedule.phaseDeadlines.shareKeys,
+      trainMs: schedule.phaseDeadlines.train,
+      unmaskMs: schedule.phaseDeadlines.unmask,
+    },
+    patienceMs: retry.patience,
+    evaluation: { every: options.evaluationEvery ?? evaluation.every, patienceMs: evaluation.patience },
+    stop: {
+      rounds: schedule.rounds,
+      untilMetric: schedule.untilMetric,
+      untilMs: schedule.untilDate === null ? null : Date.parse(schedule.untilDate),
+      failures: options.failures,
+    },
+    schedule: parseSchedule(schedule.every),
+    liveness: options.liveness,
+    attempts: options.attempts,
+    heartbeatMs: HEARTBEAT_MS,
+    backoffMs: options.backoffMs,
+    sidOf: (context) => sessionId(crypto, context),
+  };
+}
+
+/** One desk for the session under way. */
+class Desks {
+  readonly #parts: CoordinatorParts;
+  readonly #shapes: Shapes;
+  readonly #keys: Map<ClientName, Uint8Array> = new Map();
+  #desk: { readonly sid: Sha256; readonly desk: SumDesk } | null = null;
+  #revoked: { readonly list: object; readonly serials: ReadonlySet<string> } | null = null;
+
+  constructor(parts: CoordinatorParts, shapes: Shapes) {
+    this.#parts = parts;
+    this.#shapes = shapes;
+  }
+
+  of(sum: Sum | SumComplete): SumDesk {
+    if (this.#desk?.sid === sum.sid) return this.#desk.desk;
+    const shape = shapeOf(this.#shapes, sum.session.purpose);
+    const { crypto, keys, blobs, pause } = this.#parts;
+    const own = {
+      crypto,
+      keys,
+      blobs,
+      pause,
+      trust: () => this.#trust(),
+      keyOf: (name: ClientName) => this.#keyOf(name),
+    };
+    const desk = new SumDesk(own, { ...sum.session, sid: sum.sid }, shape);
+    this.#desk = { sid: sum.sid, desk };
+    return desk;
+  }
+
+  #trust(): Trust {
+    const { crypto, federation, authorityKey, revocations } = this.#parts;
+    const list = revocations();
+    if (list !== null && this.#revoked?.list !== list) {
+      this.#revoked = { list, serials: verifyRevocationList(crypto, federation, authorityKey, list) };
+    }
+    return { federation, authorityKey, revoked: list === null ? new Set() : (this.#revoked?.serials ?? new Set()) };
+  }
+
+  #keyOf(name: ClientName): Uint8Array | null {
+    const known = this.#keys.get(name);
+    if (known !== undefined) return known;
+    const client = this.#parts.enrolled().find((enrolled) => enrolled.name === name && !enrolled.revoked);
+    if (client === undefined) return null;
+    const key = hexToBytes(client.signingKey);
+    this.#keys.set(name, key);
+    return key;
+  }
+}
+
+/** Bytes over the transport, round by round. */
+class Traffic {
+  readonly #parts: Pick<CoordinatorParts, "transport">;
+  #counted = { upload: 0, download: 0 };
+
+  constructor(parts: Pick<CoordinatorParts, "transport">) {
+    this.#parts = parts;
+  }
+
+  /** Since the last call. */
+  since(): { upload: number; download: number } {
+    const now = this.#parts.transport.traffic?.() ?? { upload: 0, download: 0 };
+    const { upload, download } = this.#counted;
+    this.#counted = now;
+    return { upload: now.upload - upload, download: now.download - download };
+  }
+}
+
+async function keepTranscript(
+  { keys, keepTranscript: keep }: CoordinatorParts,
+  { transcript, digest }: Extract<Effect, { type: "keep-transcript" }>,
+): Promise<void> {
+  const { round, purpose, attempt } = transcript.session;
+  const signature = toBase64(keys.signing.sign(encodeTuple("allulook/transcript/v1", hexToBytes(digest))));
+  const name = `${String(round).padStart(4, "0")}-${purpose}-${attempt}`;
+  await keep(name, canonicalJson({ transcript, digest, signedBy: toBase64(keys.signing.publicKey), signature }));
+}
+
+function statusOf(state: FederationState): CoordinatorStatus {
+  const { current, presence } = state;
+  const sum = currentSum(state);
+  const inner = sum !== null && current.phase !== "updating" ? sum.phase : current.phase;
+  return {
+    phase: current.phase === "evaluating" ? "evaluating" : inner,
+    round: state.round,
+    attempt: sum?.session.attempt ?? ("attempt" in current ? current.attempt : 0),
+    version: state.version,
+    completed: state.completed,
+    paused: state.paused,
+    reason: "reason" in current ? current.reason : null,
+    clients: Object.entries(presence.members).map(([name, member]) => ({
+      name: name as ClientName,
+      connected: member.connected,
+      ready: member.readyAt !== null,
+      version: member.version,
+      progress: member.progress === null ? null : { step: member.progress.step, steps: member.progress.steps },
+    })),
+  };
+}

@@ -1,0 +1,30 @@
+/** From the sum of the clients' counters to metrics per head, of a version and of the `model/` made from it. */
+import { metricsFromStatistics, type Metrics, type StatisticsLayout } from "../../models/metrics/statistics.ts";
+import { decodeEvaluation, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
+import type { Words } from "../../shared/secagg/mask.ts";
+
+export interface Scores {
+  readonly reference: Metrics;
+  readonly quantized: Metrics;
+}
+
+/** What a federation's evaluation counts, and how its sums become metrics. */
+export interface Evaluator {
+  /** Counters of one model's statistics. */
+  readonly counters: number;
+  /** Throws STATISTIC_INVALID when a sum does not fit a number exactly. */
+  score(layout: EvaluationLayout, sum: Words): Scores;
+}
+
+export function evaluatorOf(statistics: StatisticsLayout): Evaluator {
+  return {
+    counters: statistics.length,
+    score: (layout, sum) => {
+      const counts = decodeEvaluation(layout, sum);
+      return {
+        reference: metricsFromStatistics(statistics, counts.reference),
+        quantized: metricsFromStatistics(statistics, counts.quantized),
+      };
+    },
+  };
+}

@@ -1,0 +1,286 @@
+/**
+ * The one loop with I/O. Inputs queue up; a batch of them is folded through the reducer together with the decisions that
+ * follow, its durable events are appended in one write, and only then is the new state adopted, are clients
+ * acknowledged and effects carried out. A process that takes over replays the log and asks again for what is pending.
+ */
+import { CodedError } from "../../shared/errors.ts";
+import { Journal } from "./journal.ts";
+import { asError } from "./inbox.ts";
+import { decide } from "./decide.ts";
+import { emptyPresence } from "./presence.ts";
+import { judgeStep } from "./phases/sum.ts";
+import type { CoordinatorParts } from "./parts.ts";
+import type { Rules } from "./rules.ts";
+import {
+  isDurable,
+  type DurableEvent,
+  type Effect,
+  type FederationState,
+  type Reason,
+  type RoundEvent,
+} from "./state.ts";
+import { currentSum, initialState, pendingWork, transition } from "./transition.ts";
+import type { Sha256 } from "../../shared/ids.ts";
+import { NO_TRANSCRIPT } from "../../shared/secagg/session.ts";
+
+interface Input {
+  readonly event: RoundEvent;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What carries out effects; everything here may be asked for twice. */
+export interface Hands {
+  send(effect: Extract<Effect, { type: "send" }>): void;
+  /** Background work; comes to an event, or throws what may pass. */
+  work(effect: Extract<Effect, { type: "update" | "total" | "release" }>, state: FederationState): Promise<RoundEvent>;
+  keep(effect: Extract<Effect, { type: "keep-round" | "keep-transcript" | "discard" }>): Promise<void>;
+  beginning(): Promise<{ paramsHash: Sha256; serverState: Sha256 }>;
+}
+
+/** Pause before something that failed is tried again. */
+const AGAIN_MS = 1_000;
+/** More decisions in one go are a mistake in the reducer, not progress. */
+const MOST_DECISIONS = 1_000;
+
+export class Driver {
+  readonly #parts: Pick<CoordinatorParts, "store" | "clock" | "observer" | "options">;
+  readonly #rules: Rules;
+  readonly #hands: Hands;
+  readonly #journal: Journal;
+  readonly #finished: { promise: Promise<Reason>; resolve: (reason: Reason) => void };
+  readonly #working = new Set<string>();
+  #state: FederationState | null = null;
+  #queue: Input[] = [];
+  #turning = false;
+  #closed = false;
+  #keeping: Promise<void> = Promise.resolve();
+  #untick: () => void = () => undefined;
+
+  constructor(parts: Pick<CoordinatorParts, "store" | "clock" | "observer" | "options">, rules: Rules, hands: Hands) {
+    this.#parts = parts;
+    this.#rules = rules;
+    this.#hands = hands;
+    this.#journal = new Journal(parts.store);
+    let resolve: (reason: Reason) => void = () => undefined;
+    const promise = new Promise<Reason>((settle) => {
+      resolve = settle;
+    });
+    this.#finished = { promise, resolve };
+  }
+
+  get state(): FederationState {
+    if (this.#state === null) throw new Error("the driver was not opened");
+    return this.#state;
+  }
+
+  /** Resolves when the stop rule or the operator has ended the federation. */
+  get finished(): Promise<Reason> {
+    return this.#finished.promise;
+  }
+
+  /** Takes over where the last process ended, or begins. */
+  async open(): Promise<void> {
+    const saved = await this.#journal.recover();
+    const now = this.#parts.clock.now();
+    if (saved === null) {
+      const { paramsHash, serverState } = await this.#hands.beginning();
+      this.#state = {
+        ...initialState(this.#rules, paramsHash, serverState, NO_TRANSCRIPT),
+        presence: emptyPresence(now),
+      };
+      await this.#journal.snapshot(this.#state);
+      return;
+    }
+    let state: FederationState = { ...saved.state, presence: emptyPresence(now) };
+    const kept: Effect[] = [];
+    for (const event of saved.events) {
+      const next = transition(this.#rules, state, event);
+      // Presence is of this process: what was heard before it is gone.
+      state = { ...next.state, presence: state.presence };
+      kept.push(...next.effects.filter(({ type }) => type.startsWith("keep-") || type === "discard"));
+    }
+    this.#state = state;
+    for (const effect of kept) this.#keep(effect);
+    await this.#keeping;
+  }
+
+  /** Begins to listen and to act; `enrolled` may come back soon. */
+  start(enrolled: readonly FederationState["regulars"][number][]): void {
+    void this.submit({ type: "started", at: this.#parts.clock.now(), enrolled }).catch(() => undefined);
+    for (const effect of pendingWork(this.state)) this.#carryOut(effect);
+    this.#tick();
+  }
+
+  /** Ends this process's part; the federation goes on when another takes over. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#untick();
+    for (const { reject } of this.#queue.splice(0)) reject(closing());
+    await this.#keeping;
+  }
+
+  /** Resolves when the event counts: durable if it must be. Rejects with the reason when a step no longer fits. */
+  submit(event: RoundEvent): Promise<void> {
+    if (this.#closed) return Promise.reject(closing());
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ event, resolve, reject });
+      if (!this.#turning) {
+        this.#turning = true;
+        queueMicrotask(() => void this.#turn());
+      }
+    });
+  }
+
+  async #turn(): Promise<void> {
+    try {
+      while (this.#queue.length > 0 && !this.#closed) await this.#batch(this.#queue.splice(0));
+    } catch (error) {
+      this.#parts.observer.trouble?.("the round's loop", error);
+      throw error;
+    } finally {
+      this.#turning = false;
+    }
+  }
+
+  async #batch(inputs: readonly Input[]): Promise<void> {
+    let state = this.state;
+    const passed: { event: RoundEvent; state: FederationState }[] = [];
+    const effects: Effect[] = [];
+    const answers: (() => void)[] = [];
+    const apply = (event: RoundEvent): void => {
+      const next = transition(this.#rules, state, event);
+      if (next.state === state && next.effects.length === 0) return;
+      state = next.state;
+      effects.push(...next.effects);
+      passed.push({ event, state });
+    };
+    for (const { event, resolve, reject } of inputs) {
+      const refusal = refusalOf(state, event);
+      if (refusal !== null) {
+        answers.push(() => reject(refusal));
+        continue;
+      }
+      apply(event);
+      answers.push(resolve);
+      for (let i = 0; ; i++) {
+        const decision = decide(this.#rules, state, event.at);
+        if (decision === null) break;
+        if (i === MOST_DECISIONS) throw new Error(`no end of decisions: ${JSON.stringify(decision)}`);
+        apply(decision);
+      }
+    }
+    const durable = passed.map(({ event }) => event).filter((event): event is DurableEvent => isDurable(event));
+    if (durable.length > 0) {
+      await this.#journal.append(durable, async (error) => {
+        this.#parts.observer.trouble?.("writing the event log", error);
+        if (this.#closed) throw closing();
+        await this.#pause(AGAIN_MS);
+      });
+    }
+    this.#state = state;
+    for (const answer of answers) answer();
+    for (const { event, state: after } of passed) this.#parts.observer.event?.(event, after);
+    for (const effect of effects) {
+      if (effect.type !== "snapshot") this.#carryOut(effect);
+    }
+    if (effects.some(({ type }) => type === "snapshot")) await this.#snapshot();
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.type) {
+      case "send":
+        this.#hands.send(effect);
+        return;
+      case "update":
+      case "total":
+      case "release":
+        void this.#work(effect);
+        return;
+      case "keep-round":
+      case "keep-transcript":
+      case "discard":
+        this.#keep(effect);
+        return;
+      case "finished":
+        void this.#keeping.then(() => this.#finished.resolve(effect.reason));
+        return;
+      case "snapshot":
+    }
+  }
+
+  async #work(effect: Extract<Effect, { type: "update" | "total" | "release" }>): Promise<void> {
+    const name = effect.type === "release" ? `release ${effect.version}` : `${effect.type} ${effect.sum.sid}`;
+    if (this.#working.has(name)) return;
+    this.#working.add(name);
+    while (!this.#closed) {
+      try {
+        await this.submit(await this.#hands.work(effect, this.state));
+        break;
+      } catch (error) {
+        if (this.#closed) break;
+        this.#parts.observer.trouble?.(name, error);
+        await this.#pause(AGAIN_MS);
+      }
+    }
+    this.#working.delete(name);
+  }
+
+  /** In order, each until it succeeds: records must not be lost, and the snapshot waits for them. */
+  #keep(effect: Effect): void {
+    if (effect.type !== "keep-round" && effect.type !== "keep-transcript" && effect.type !== "discard") return;
+    this.#keeping = this.#keeping.then(async () => {
+      while (!this.#closed) {
+        try {
+          return await this.#hands.keep(effect);
+        } catch (error) {
+          this.#parts.observer.trouble?.(effect.type, error);
+          await this.#pause(AGAIN_MS);
+        }
+      }
+    });
+  }
+
+  async #snapshot(): Promise<void> {
+    await this.#keeping;
+    // Records that could not be kept any more are kept by the next process, from the log.
+    if (this.#closed) return;
+    try {
+      await this.#journal.snapshot(this.state);
+    } catch (error) {
+      // The log still has everything; the next round's snapshot covers it.
+      this.#parts.observer.trouble?.("saving a snapshot", error);
+    }
+  }
+
+  #tick(): void {
+    this.#untick = this.#parts.clock.after(this.#parts.options.tickMs, () => {
+      if (this.#closed) return;
+      void this.submit({ type: "tick", at: this.#parts.clock.now() }).catch(() => undefined);
+      this.#tick();
+    });
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#parts.clock.after(ms, resolve);
+    });
+  }
+}
+
+/** Judged again at its turn: what was new when it came may be late, or known, by now. */
+function refusalOf(state: FederationState, event: RoundEvent): CodedError | null {
+  if (event.type !== "step") return null;
+  const sum = currentSum(state);
+  if (sum === null || sum.sid !== event.signed.sid) {
+    return new CodedError("ROUND_LATE", `${event.signed.step} came after the attempt was over`, {
+      client: event.client,
+    });
+  }
+  const judgement = judgeStep(sum, event.client, event.signed);
+  return typeof judgement === "object" ? asError(judgement, event.client) : null;
+}
+
+function closing(): CodedError {
+  return new CodedError("DISCONNECTED", "the coordinator is stopping");
+}

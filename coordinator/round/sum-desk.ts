@@ -1,0 +1,258 @@
+/**
+ * The cryptographic side of one secure sum at the coordinator: checks the clients' steps before they become events,
+ * writes the coordinator's own, and adds up at the end. Holds only what follows from the state, so that a process that
+ * takes over in the middle of an attempt goes on with the same bytes.
+ */
+import {
+  admitAdvertisement,
+  admitConsistency,
+  admitMaskedInput,
+  admitShareKeys,
+  admitUnmask,
+  type AdmittedShares,
+  type AdmittedUnmask,
+} from "../aggregate/admit.ts";
+import { announce, announcement } from "../aggregate/announce.ts";
+import { memorySource, secureSum } from "../aggregate/secure-sum.ts";
+import { remainingMasks } from "../aggregate/unmask.ts";
+import type { BlobStore } from "../store/port.ts";
+import { CodedError, isCoded } from "../../shared/errors.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
+import type { Trust } from "../../shared/secagg/certificate.ts";
+import type { AgreementKey, CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
+import { newWords, type WordBits, type Words } from "../../shared/secagg/mask.ts";
+import { maskedInput } from "../../shared/secagg/messages.ts";
+import { consistencyDigest, openRoster, type Members } from "../../shared/secagg/roster.ts";
+import { openVector, sealedLength } from "../../shared/secagg/sealed.ts";
+import type { Session } from "../../shared/secagg/session.ts";
+import { COORDINATOR, openSigned, parsePayload, statementOf, type SignedStep } from "../../shared/secagg/signed.ts";
+import { blobSource } from "./blob-source.ts";
+import { names } from "./phases/phase.ts";
+import type { ByClient, CheckingConsistency, Exclusion, Sum, SumComplete, Unmasking } from "./state.ts";
+
+export interface DeskParts {
+  readonly crypto: CryptoPort;
+  /** The coordinator's identity, and the same key for vectors sealed to it. */
+  readonly keys: { readonly signing: SigningKey; readonly box: AgreementKey };
+  readonly blobs: BlobStore;
+  readonly trust: () => Trust;
+  /** The enrolled Ed25519 key; null for a client that is not enrolled. */
+  readonly keyOf: (client: ClientName) => Uint8Array | null;
+  /** Hands the event loop on between blocks. */
+  readonly pause: () => Promise<void>;
+}
+
+/** The vector to be summed. */
+export interface VectorShape {
+  readonly wordBits: WordBits;
+  readonly words: number;
+}
+
+export interface Total {
+  readonly words: Words;
+  readonly survivors: readonly ClientName[];
+  /** Sealed vectors that did not open. */
+  readonly rejected: ByClient<Exclusion>;
+}
+
+export class SumDesk {
+  readonly #parts: DeskParts;
+  readonly #session: Session;
+  readonly #shape: VectorShape;
+  // What was admitted, by the very message: another one that was sent meanwhile never stands in for the recorded one.
+  readonly #shares = new WeakMap<SignedStep, AdmittedShares>();
+  readonly #reveals = new WeakMap<SignedStep, AdmittedUnmask>();
+  readonly #written = new Map<string, SignedStep>();
+  #members: Members | null = null;
+  #digest: Sha256 | null = null;
+
+  constructor(parts: DeskParts, session: Session, shape: VectorShape) {
+    this.#parts = parts;
+    this.#session = session;
+    this.#shape = shape;
+  }
+
+  /** Bytes of one client's upload. */
+  uploadBytes(sum: { readonly mode: Sum["mode"] }): number {
+    const bytes = (this.#shape.words * this.#shape.wordBits) / 8;
+    return sum.mode === "off" ? sealedLength(bytes) : bytes;
+  }
+
+  /**
+   * Checks a step that fits the sum's phase. Throws coded errors that name the client.
+   * @returns the hash of the vector that a masked input announces, null for other steps
+   */
+  admit(sum: Sum, message: SignedStep, nowMs: number): Sha256 | null {
+    const { crypto, trust } = this.#parts;
+    const session = this.#session;
+    const client = message.sender as ClientName;
+    switch (message.step) {
+      case "advertise-keys":
+        admitAdvertisement(crypto, trust(), session, message, nowMs);
+        return null;
+      case "share-keys":
+        this.#shares.set(message, admitShareKeys(crypto, session, this.#roster(sum), message));
+        return null;
+      case "masked-input":
+        if (sum.mode === "off") return this.#admitSealed(client, message);
+        return admitMaskedInput(crypto, session, this.#roster(sum), this.#shape.words, message).hash;
+      case "consistency":
+        if (sum.phase === "checking-consistency") {
+          admitConsistency(crypto, session, this.#roster(sum), this.#listDigest(sum), message);
+        }
+        return null;
+      case "unmask":
+        if (sum.phase === "unmasking") this.#reveals.set(message, this.#admitReveal(sum, message));
+        return null;
+      default:
+        throw new CodedError("WIRE_INVALID", `clients do not send ${message.step}`, { client, field: "step" });
+    }
+  }
+
+  /** One of the coordinator's steps; the same bytes each time. */
+  write(sum: Sum, step: "roster" | "shares" | "survivors" | "signatures", client: ClientName): SignedStep {
+    const key = step === "shares" ? `${step} ${client}` : step;
+    const known = this.#written.get(key);
+    if (known !== undefined) return known;
+    const written = this.#write(sum, step, client);
+    this.#written.set(key, written);
+    return written;
+  }
+
+  /** The sum of the survivors' vectors. SECAGG_SECRET_FALSE, SECAGG_SHARES_FEW, WIRE_HASH. */
+  async total(sum: SumComplete): Promise<Total> {
+    const { crypto, blobs, pause } = this.#parts;
+    const survivors = names(sum.inputs);
+    if (sum.mode === "off") return this.#totalSealed(sum, survivors);
+    const members = this.#roster(sum);
+    const list = { survivors, dropouts: dropoutsOf(sum) };
+    const reveals = names(sum.reveals).map((name) => this.#reveal(sum, name));
+    const masks = remainingMasks(crypto, this.#session, members, sum.mode, list, reveals);
+    const sources = survivors.flatMap((name) => {
+      const input = sum.inputs[name];
+      return input === undefined ? [] : [blobSource(blobs, input.vector, input.bytes)];
+    });
+    return { words: await secureSum(crypto, this.#shape, sources, masks, pause), survivors, rejected: {} };
+  }
+
+  #write(sum: Sum, step: "roster" | "shares" | "survivors" | "signatures", client: ClientName): SignedStep {
+    const { crypto, keys } = this.#parts;
+    const tell = (payload: Parameters<typeof announce>[4], recipient?: ClientName): SignedStep =>
+      announce(crypto, keys.signing, this.#session, step, payload, recipient);
+    switch (step) {
+      case "roster":
+        return tell(announcement.roster(statements(sum.advertised)));
+      case "shares": {
+        const addressed = names(sharedOf(sum))
+          .filter((from) => from !== client)
+          .flatMap((from) => this.#sharesOf(sum, from).statements.get(client) ?? []);
+        return tell(announcement.shares(addressed), client);
+      }
+      case "survivors": {
+        const inputs = "inputs" in sum ? sum.inputs : {};
+        const given = names(inputs).flatMap((name) => inputs[name]?.signed ?? []);
+        return tell(announcement.survivors(given.map(statementOf), names(sharedOf(sum))));
+      }
+      case "signatures":
+        return tell(announcement.signatures("signatures" in sum ? statements(sum.signatures) : []));
+    }
+  }
+
+  /** Everybody who advertised; fixed once advertising has closed. */
+  #roster(sum: Sum | SumComplete): Members {
+    const { crypto, trust } = this.#parts;
+    // Expiry was judged when each advertised: an attempt that outlasts a certificate is finished.
+    this.#members ??= openRoster(crypto, trust(), this.#session, statements(sum.advertised), sum.startedAt);
+    return this.#members;
+  }
+
+  #sharesOf(sum: Sum | SumComplete, from: ClientName): AdmittedShares {
+    const message = sharedOf(sum)[from];
+    if (message === undefined) throw new Error(`${from} shared no keys`);
+    const known = this.#shares.get(message);
+    if (known !== undefined) return known;
+    const admitted = admitShareKeys(this.#parts.crypto, this.#session, this.#roster(sum), message);
+    this.#shares.set(message, admitted);
+    return admitted;
+  }
+
+  #listDigest(sum: CheckingConsistency): Sha256 {
+    const hashes = names(sum.inputs).flatMap((name) => {
+      const input = sum.inputs[name];
+      return input === undefined ? [] : [{ name, hash: input.vector }];
+    });
+    const { crypto } = this.#parts;
+    this.#digest ??= consistencyDigest(crypto, this.#session, this.#roster(sum), names(sum.shared), hashes);
+    return this.#digest;
+  }
+
+  #reveal(sum: SumComplete, client: ClientName): AdmittedUnmask {
+    const message = sum.reveals[client] as SignedStep;
+    return this.#reveals.get(message) ?? this.#admitReveal(sum, message);
+  }
+
+  #admitReveal(sum: Unmasking | SumComplete, message: SignedStep): AdmittedUnmask {
+    const sharers = names(sum.shared);
+    const shared = new Map(sharers.map((name) => [name, this.#sharesOf(sum, name)]));
+    const list = { survivors: names(sum.inputs), dropouts: dropoutsOf(sum) };
+    return admitUnmask(this.#parts.crypto, this.#session, this.#roster(sum), list, shared, message);
+  }
+
+  #admitSealed(client: ClientName, message: SignedStep): Sha256 {
+    const { crypto, keyOf } = this.#parts;
+    const key = keyOf(client);
+    if (key === null) throw new CodedError("AUTH_UNKNOWN_CLIENT", `${client} is not enrolled`, { client });
+    const heading = { step: "masked-input", sender: client, recipient: COORDINATOR } as const;
+    const input = parsePayload(maskedInput, heading, openSigned(crypto, key, this.#session, heading, message));
+    if (input.words !== this.#shape.words) {
+      throw new CodedError("UPDATE_SHAPE", `${client} sends ${input.words} words, expected ${this.#shape.words}`, {
+        client,
+        expected: this.#shape.words,
+        got: input.words,
+      });
+    }
+    return input.hash;
+  }
+
+  /** One vector at a time; one that does not open is left out alone. */
+  async #totalSealed(sum: SumComplete, clients: readonly ClientName[]): Promise<Total> {
+    const { crypto, blobs, keys, pause } = this.#parts;
+    const { wordBits, words } = this.#shape;
+    let total = newWords(wordBits, words);
+    const survivors: ClientName[] = [];
+    const rejected: Record<ClientName, Exclusion> = {};
+    for (const client of clients) {
+      const sealed = await blobs.get(sum.inputs[client]?.vector as Sha256);
+      try {
+        const plain = openVector(crypto, sum.sid, client, keys.box, sealed);
+        const vector = wordBits === 32 ? new Uint32Array(plain.buffer) : new Uint16Array(plain.buffer);
+        total = await secureSum(crypto, this.#shape, [memorySource(total), memorySource(vector)], [], pause);
+        survivors.push(client);
+      } catch (error) {
+        if (!isCoded(error)) throw error;
+        rejected[client] = { code: error.code, message: error.message, at: sum.since };
+      }
+    }
+    if (survivors.length < sum.minSurvivors) {
+      const message = `${survivors.length} readable vectors, ${sum.minSurvivors} are needed`;
+      throw new CodedError("ROUND_TOO_FEW", message, { rejected: Object.keys(rejected) });
+    }
+    return { words: total, survivors, rejected };
+  }
+}
+
+function statements(steps: ByClient<SignedStep>): ReturnType<typeof statementOf>[] {
+  return names(steps).flatMap((name) => {
+    const signed = steps[name];
+    return signed === undefined ? [] : [statementOf(signed)];
+  });
+}
+
+function sharedOf(sum: Sum | SumComplete): ByClient<SignedStep> {
+  return "shared" in sum ? sum.shared : {};
+}
+
+/** Who shared keys but is not in the sum. */
+function dropoutsOf(sum: Unmasking | SumComplete): ClientName[] {
+  return names(sum.shared).filter((name) => sum.inputs[name] === undefined);
+}

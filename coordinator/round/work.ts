@@ -1,0 +1,144 @@
+/**
+ * The work behind three effects: summing and committing a round, summing an evaluation, publishing a version. Each may be
+ * asked for again after a restart and then comes to the same result.
+ */
+import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
+import { decodeServerState, encodeServerState } from "../optimizer/server-state-codec.ts";
+import { initialServerState, serverStep, type ServerState } from "../optimizer/server-optimizer.ts";
+import type { FederationConfig } from "../../shared/config/federation.ts";
+import { isCoded } from "../../shared/errors.ts";
+import type { Sha256 } from "../../shared/ids.ts";
+import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
+import { evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
+import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
+import type { CoordinatorParts } from "./parts.ts";
+import type { DurableEvent, FederationState, Reason, RoundFacts, SumComplete } from "./state.ts";
+import type { SumDesk, VectorShape } from "./sum-desk.ts";
+
+type Distributed<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+/** An event without its time. */
+export type Outcome = Distributed<
+  Extract<DurableEvent, { type: "committed" | "evaluated" | "sum-failed" | "released" }>,
+  "at"
+>;
+
+/** The vectors of both purposes, as both sides derive them from the plan. */
+export interface Shapes {
+  readonly training: AggregateRules;
+  readonly evaluation: EvaluationLayout;
+}
+
+export function shapesOf(config: FederationConfig, coordinates: number, counters: number): Shapes {
+  const { wordBits, maxWeight } = config.secureAggregation;
+  const cohortMax = config.schedule.cohort.max;
+  return {
+    training: {
+      layout: trainingLayout({ wordBits, cohortMax, coordinates }),
+      fixed: fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: config.clip.coordinate }),
+      clipNorm: config.clip.norm,
+    },
+    evaluation: evaluationLayout({ wordBits, cohortMax, counters }),
+  };
+}
+
+export function shapeOf(shapes: Shapes, purpose: "training" | "evaluation"): VectorShape {
+  return purpose === "training" ? shapes.training.layout : shapes.evaluation;
+}
+
+export class Work {
+  readonly #parts: CoordinatorParts;
+  readonly #shapes: Shapes;
+  /** The newest server state, so that it need not be read back every round. */
+  #held: { readonly hash: Sha256; readonly state: ServerState } | null = null;
+
+  constructor(parts: CoordinatorParts, shapes: Shapes) {
+    this.#parts = parts;
+    this.#shapes = shapes;
+  }
+
+  /** Version 0 and the server state it comes from. */
+  async beginning(): Promise<{ paramsHash: Sha256; serverState: Sha256 }> {
+    const { initialParams, chain } = this.#parts;
+    const params = await initialParams();
+    const { link } = await chain.commit(0, params);
+    return { paramsHash: link.paramsHash, serverState: await this.#keep(initialServerState(params)) };
+  }
+
+  /** Sum, mean, server step, commit. A sum that cannot be right ends the round; other trouble is thrown. */
+  async update(state: FederationState, sum: SumComplete, desk: SumDesk): Promise<Outcome> {
+    const { config, chain } = this.#parts;
+    try {
+      const total = await desk.total(sum);
+      const aggregate = decodeAggregate(this.#shapes.training, total.words, total.survivors.length);
+      const before = await this.#serverState(state.serverStates[0] as Sha256);
+      const after = serverStep(config.strategy)(before, aggregate.meanDelta);
+      const serverState = await this.#keep(after);
+      const { version, link } = await chain.commit(sum.version + 1, after.params);
+      const { totalWeight, examples, examplesSeen, loss, norm, clippedShare } = aggregate;
+      const totals = { weight: totalWeight, examples, examplesSeen, loss, deltaNorm: norm, clippedShare };
+      const { rejected } = total;
+      return { type: "committed", sid: sum.sid, version, paramsHash: link.paramsHash, serverState, totals, rejected };
+    } catch (error) {
+      return { type: "sum-failed", sid: sum.sid, reason: wrongSum(error) };
+    }
+  }
+
+  async evaluate(sum: SumComplete, desk: SumDesk): Promise<Outcome> {
+    try {
+      const { words, survivors } = await desk.total(sum);
+      const { reference, quantized } = this.#parts.evaluator.score(this.#shapes.evaluation, words);
+      const summary = { clients: survivors.length, metrics: plain(reference), modelMetrics: plain(quantized) };
+      return { type: "evaluated", sid: sum.sid, summary };
+    } catch (error) {
+      return { type: "sum-failed", sid: sum.sid, reason: wrongSum(error) };
+    }
+  }
+
+  async release(facts: RoundFacts, version: number, last: boolean): Promise<Outcome> {
+    if (!this.#parts.options.publish) return { type: "released", version, manifestHash: null, reason: null };
+    const { evaluation, totals } = facts;
+    const counts = {
+      cohort: facts.cohort.length,
+      survivors: facts.survivors.length,
+      evaluated: evaluation?.clients ?? 0,
+      examples: totals?.examples ?? 0,
+    };
+    const scores =
+      evaluation === null || evaluation.modelMetrics === null
+        ? null
+        : { reference: evaluation.metrics, quantized: evaluation.modelMetrics };
+    const input = { version, round: facts.round, counts, evaluation: scores };
+    const { hash } = await this.#parts.publish(last ? { ...input, withModel: true } : input);
+    return { type: "released", version, manifestHash: hash, reason: null };
+  }
+
+  async #serverState(hash: Sha256): Promise<ServerState> {
+    if (this.#held?.hash === hash) return this.#held.state;
+    const { blobs, layout } = this.#parts;
+    const state = decodeServerState(await blobs.get(hash), layout.length);
+    this.#held = { hash, state };
+    return state;
+  }
+
+  async #keep(state: ServerState): Promise<Sha256> {
+    const hash = await this.#parts.blobs.put(encodeServerState(state));
+    this.#held = { hash, state };
+    return hash;
+  }
+}
+
+/** Errors that a repetition cannot mend; all others are thrown on. */
+function wrongSum(error: unknown): Reason {
+  if (isCoded(error) && /^(AGGREGATE_|SECAGG_|STATISTIC_|UPDATE_|WIRE_HASH|ROUND_TOO_FEW)/.test(error.code)) {
+    return { code: error.code, message: error.message };
+  }
+  throw error;
+}
+
+function plain(
+  metrics: Readonly<Partial<Record<string, Record<string, number>>>>,
+): Record<string, Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(metrics).flatMap(([head, values]) => (values === undefined ? [] : [[head, { ...values }]])),
+  );
+}
