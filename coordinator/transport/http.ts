@@ -72,7 +72,9 @@ export function createApp(options: HttpOptions): express.Express {
 
   const administration = express.Router();
   administration.use(limiter(limits.failuresPerMinute, true), (request, _response, next) => {
-    const local = isLoopback(request.socket.remoteAddress ?? "") && request.get("x-forwarded-for") === undefined;
+    const { remoteAddress = "", localAddress } = request.socket;
+    const here = isLoopback(remoteAddress) || remoteAddress === localAddress;
+    const local = here && request.get("x-forwarded-for") === undefined;
     if (!local || !sameText(bearerOf(request), admin.token)) {
       throw new CodedError("AUTH_ADMIN", "only with the token in admin.token, from the coordinator's own machine");
     }

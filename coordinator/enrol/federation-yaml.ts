@@ -1,0 +1,65 @@
+/** federation.yaml as `allulook init` writes it: what an operator usually decides, each line explained. */
+import { stringify } from "yaml";
+
+export interface FederationYamlOptions {
+  readonly name: string;
+  readonly authority: "embedded" | "offline";
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Fields left out have the defaults of shared/config/federation.ts. */
+export function federationYaml({ name, authority, host, port }: FederationYamlOptions): string {
+  return `# One federation: its coordinator, its model, its rules. Unknown fields are errors; fields left out have defaults.
+
+# With the authority's key, the name makes the federation's id: it cannot be changed after the first invitation.
+${stringify({ federation: name }).trim()}
+seed: 7
+
+# Plain text is for loopback only. Beyond it give tls: { cert: FILE, key: FILE }, or behindProxy: true where a proxy in
+# front ends TLS.
+listen:
+  ${stringify({ host }).trim()}
+  port: ${port}
+  tls: null
+
+# embedded: the key that signs memberships lies here and joining is instant; the coordinator could then invent members.
+# offline: it lies on another machine (allulook authority init), and no coordinator can.
+authority: ${authority}
+
+model:
+  name: allulook4
+  preset: nano # nano | tiny | small | base
+
+# The label space of all sites; each site maps its own names onto it.
+labels:
+  detection: [object]
+  segmentation: [background, object]
+  scene: []
+  depth: { kind: metric } # metric | relative | inverse | none
+
+input:
+  size: [128, 128]
+  modalities: [rgb, depth, text]
+
+training:
+  localSteps: 20 # or localEpochs
+  batchSize: 8
+  optimizer: { name: adam, learningRate: 0.002 }
+
+strategy: { name: fedavg } # fedavg | fedprox | fedadam | fedyogi | fedadagrad
+
+schedule:
+  rounds: 20
+  every: continuous # continuous | manual | an interval (6h) | a window ("Mon-Fri 19:00-06:00 Europe/Berlin")
+  cohort: { fraction: 1.0, min: 4, max: 64, overSelect: 1.3 }
+  minSurvivors: 3
+
+# malicious: safe also against a coordinator that cheats; semi-honest: for demonstrations; off: a trusted coordinator.
+secureAggregation: { mode: malicious }
+
+release: { every: 1, dtype: int8, maxDrop: 0.01, keyframeEvery: 10 }
+
+evaluation: { every: 1, holdout: 0.2, split: contiguous }
+`;
+}
