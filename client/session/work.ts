@@ -1,6 +1,6 @@
 /** What an attempt sums: this site's update of a round, or its statistics of a version; made here, encoded, never kept. */
 import type { TrainingPlan } from "../../shared/config/plan.ts";
-import { CodedError, isCoded } from "../../shared/errors.ts";
+import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Fallback } from "../../shared/quantize/dtype.ts";
@@ -65,17 +65,11 @@ export class Work {
       : { step: this.#progress.step, steps: this.#progress.steps };
   }
 
-  /** The vector of one attempt. Throws what training throws, coded: TRAINING_FAILED where it has no code of its own. */
-  async vector(session: Session, version: number, signal: AbortSignal): Promise<Words> {
-    try {
-      return session.purpose === "training"
-        ? await this.#update(session, version, signal)
-        : await this.#statistics(session, version, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (isCoded(error)) throw error;
-      throw new CodedError("TRAINING_FAILED", String(error), { round: session.round }, { cause: error });
-    }
+  /** The vector of one attempt. Rejects with whatever went wrong in training. */
+  vector(session: Session, version: number, signal: AbortSignal): Promise<Words> {
+    return session.purpose === "training"
+      ? this.#update(session, version, signal)
+      : this.#statistics(session, version, signal);
   }
 
   /** Statistics of a version's params on the held-out data; the same version is scored once. */

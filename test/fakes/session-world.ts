@@ -16,6 +16,7 @@ import { sitePolicy, type SitePolicy } from "../../shared/config/site.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { brotli } from "../../shared/node/brotli.ts";
+import { SecureRng } from "../../shared/rng/secure.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
 import { NO_TRANSCRIPT, openSession, type Session, type SessionContext } from "../../shared/secagg/session.ts";
 import type { SignedStep, Step } from "../../shared/secagg/signed.ts";
@@ -126,6 +127,8 @@ export interface Site {
   readonly scores: LocalScore[];
   readonly logged: { level: string; code: string | undefined; words: string }[];
   readonly approvals: Approval[];
+  /** All random bytes the client drew; the same arrays that it holds. */
+  readonly drawn: Uint8Array[];
 }
 
 export interface SiteOptions {
@@ -192,11 +195,21 @@ export class SessionWorld {
     const client = clients[i] as FakeClient;
     const line = new FakeLine(this);
     const trainer = new FakeTrainer(this.config.labels);
-    const site = { client, line, trainer, outbox: [], scores: [], logged: [], approvals: [] } as unknown as Site;
+    const site = {
+      client,
+      line,
+      trainer,
+      outbox: [],
+      scores: [],
+      logged: [],
+      approvals: [],
+      drawn: [],
+    } as unknown as Site;
     if (approved) this.approve(site);
     const log = (level: string) => (facts: object, words: string) => {
       site.logged.push({ level, code: (facts as { code?: string }).code, words });
     };
+    const random = fixedSecureRng(crypto, `${client.name} ${this.sites.length}`);
     const models = new ModelCache({
       federation: trust.federation as Sha256,
       coordinatorKey: coordinator.publicKey,
@@ -219,7 +232,10 @@ export class SessionWorld {
       roundLog: options.roundLog ?? client.log,
       outbox: { record: async (entry) => void site.outbox.push(entry()), close: async () => {} },
       crypto,
-      random: fixedSecureRng(crypto, `${client.name} ${this.sites.length}`),
+      random: new SecureRng((bytes) => {
+        bytes.set(random.bytes(bytes.length));
+        site.drawn.push(bytes);
+      }),
       log: { info: log("info"), warn: log("warn"), error: log("error") },
       now: options.now ?? (() => NOW),
       workplace: async () => ({ trainer, models, install: null, dispose: () => trainer.dispose() }),

@@ -15,6 +15,7 @@ export class FakeTrainer implements Trainer {
   /** How often something was asked for. */
   trained = 0;
   evaluated = 0;
+  cancelled = 0;
   disposed = false;
   /** Set to hold training back until it resolves. */
   gate: Promise<void> = Promise.resolve();
@@ -29,6 +30,7 @@ export class FakeTrainer implements Trainer {
   async train({ params, rng, signal, onProgress }: TrainingJob): Promise<TrainingResult> {
     this.trained++;
     onProgress({ step: 1, steps: 2, loss: 0.5 });
+    signal.addEventListener("abort", () => this.cancelled++, { once: true });
     await Promise.race([this.gate, aborted(signal)]);
     signal.throwIfAborted();
     if (this.failure !== null) throw this.failure;

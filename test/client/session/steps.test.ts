@@ -177,6 +177,24 @@ describe("one attempt hears one story", () => {
     expect(site.line.sent).toHaveLength(before);
   });
 
+  test("the end of an attempt wipes the mask key and the self mask", async () => {
+    const { site, say } = await reach("masked");
+    // The attempt's first random bytes: the box key, the mask key, the self mask.
+    const secrets = site.drawn.slice(1, 3);
+    expect(secrets.every((bytes) => bytes.some((byte) => byte !== 0))).toBe(true);
+    site.line.say(say.ended());
+    expect(site.drawn.slice(0, 3).flatMap((bytes) => [...bytes])).toEqual(new Array(96).fill(0));
+  });
+
+  test("an end that the coordinator did not sign is none", async () => {
+    const { site, say } = await reach("invited");
+    const end = say.ended() as Extract<CoordinatorMessage, { type: "ended" }>;
+    site.line.say({ ...end, outcome: "void" });
+    await until(() => site.logged.find(({ code }) => code === "SESSION_SIGNATURE"));
+    site.line.say(say.roster());
+    await until(() => site.line.sent.find((m) => m.type === "step" && m.signed.step === "share-keys"));
+  });
+
   test("steps of a session this client is not in are ignored", async () => {
     const { site } = await reach("invited");
     const before = site.line.sent.length;

@@ -55,10 +55,20 @@ describe("a site whose training goes wrong leaves the attempt, which goes on wit
     expect(decodeAggregate({ layout, fixed, clipNorm: null }, sum, 4).examples).toBe(96);
     // The next attempt finds it well again.
     Object.assign(bad.trainer, { failure: null, spoil: (result: TrainingResult) => result });
-    const next = world.open({ round: 2 });
-    await new ByTheBook(world, next, layout.words).sum(sites);
+    await new ByTheBook(world, world.open({ round: 2 }), layout.words).sum(sites);
     expect(bad.trainer.trained).toBe(2);
   });
+});
+
+test("training that failed is tried again in the next attempt of the round", async () => {
+  const sites = await ready(3);
+  const bad = sites[2] as Site;
+  bad.trainer.failure = new Error("out of memory");
+  bad.line.say(world.begin(world.open()));
+  await bad.line.heard("decline");
+  bad.trainer.failure = null;
+  await new ByTheBook(world, world.open({ attempt: 1 }), layout.words).sum(sites);
+  expect(bad.trainer.trained).toBe(2);
 });
 
 describe("training begins before the keys and ends with the round", () => {
@@ -86,10 +96,17 @@ describe("training begins before the keys and ends with the round", () => {
     site.line.say(world.begin(session));
     await until(() => site.trainer.trained === 1);
     site.line.say(world.ended(session, outcome));
-    const next = world.open({ round: 2 });
-    site.trainer.gate = Promise.resolve();
-    site.line.say(world.begin(next));
-    await until(() => site.trainer.trained === 2);
+    expect(site.trainer.cancelled).toBe(1);
+  });
+
+  test("so does a round after it, when its end was missed", async () => {
+    const [site] = (await ready(1)) as [Site];
+    site.trainer.gate = new Promise(() => {});
+    for (const round of [1, 2]) {
+      site.line.say(world.begin(world.open({ round })));
+      await until(() => site.trainer.trained === round);
+    }
+    expect(site.trainer.cancelled).toBe(1);
   });
 
   test("after a failed attempt training goes on for the next one", async () => {
