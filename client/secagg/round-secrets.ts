@@ -31,6 +31,8 @@ export class RoundSecrets {
   #advertised: Omit<AdvertiseKeys, "certificate">;
   #members: Members | null = null;
   readonly #boxKeys = new Map<ClientName, Uint8Array>();
+  /** X25519 of the mask keys, by peer. */
+  readonly #pairSecrets = new Map<ClientName, Uint8Array>();
   readonly #held = new Map<ClientName, Held>();
 
   constructor(crypto: CryptoPort, random: SecureRng, session: Session, name: ClientName) {
@@ -77,10 +79,13 @@ export class RoundSecrets {
     const others = members.list.filter(({ name }) => name !== this.#name);
     for (const { name, boxKey, maskKey } of others) {
       const secret = this.#boxKey?.agree(boxKey);
-      if (!secret || !this.#maskKey?.agree(maskKey)) {
+      const pairSecret = this.#maskKey?.agree(maskKey);
+      if (!secret || !pairSecret) {
         throw new CodedError("SECAGG_KEY_WEAK", `a key of ${name} is of low order`, { client: name });
       }
       this.#boxKeys.set(name, boxKeyOf(secret));
+      this.#pairSecrets.set(name, pairSecret);
+      secret.fill(0);
     }
     const points = (list: readonly Member[]) => list.map(({ point }) => point);
     const seedShares = split(this.#random, this.#seed, points(members.list), limits.selfMask);
@@ -121,9 +126,8 @@ export class RoundSecrets {
     const masks = [selfMask(this.#crypto, sid, this.#seed)];
     for (const peer of this.members().list) {
       if (peer.name === this.#name || !this.#held.has(peer.name)) continue;
-      const secret = key.agree(peer.maskKey) as Uint8Array;
+      const secret = this.#pairSecrets.get(peer.name) as Uint8Array;
       masks.push(pairwiseMask(this.#crypto, sid, secret, own, peer));
-      secret.fill(0);
     }
     return masks;
   }
@@ -139,12 +143,13 @@ export class RoundSecrets {
     this.#maskSecret.fill(0);
     this.#boxKey = null;
     this.#maskKey = null;
-    for (const key of this.#boxKeys.values()) key.fill(0);
+    for (const key of [...this.#boxKeys.values(), ...this.#pairSecrets.values()]) key.fill(0);
     for (const { selfMask: share, maskKey } of this.#held.values()) {
       share.fill(0);
       maskKey?.fill(0);
     }
     this.#boxKeys.clear();
+    this.#pairSecrets.clear();
     this.#held.clear();
   }
 }

@@ -1,32 +1,37 @@
 /** Bytes of the protocol: an injective encoding of tuples, base64url without padding, and the order of names. */
-import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
-
 /**
  * Injective: each part is a type byte, its length (4 bytes, big-endian) and its bytes, so two different tuples
  * never have the same encoding. Numbers are non-negative safe integers, 8 bytes big-endian.
  */
 export function encodeTuple(...parts: readonly (string | number | Uint8Array)[]): Uint8Array {
-  const chunks: Uint8Array[] = [];
-  for (const part of parts) {
-    const [type, bytes] =
-      typeof part === "string" ? [1, utf8ToBytes(part)] : typeof part === "number" ? [2, bigEndian(part)] : [3, part];
-    const head = new Uint8Array(5);
-    head[0] = type;
-    new DataView(head.buffer).setUint32(1, bytes.length);
-    chunks.push(head, bytes);
+  const bodies = parts.map((part) => (typeof part === "string" ? UTF8.encode(part) : part));
+  const length = bodies.reduce((sum: number, body) => sum + 5 + (typeof body === "number" ? 8 : body.length), 0);
+  const out = new Uint8Array(length);
+  const view = new DataView(out.buffer);
+  let at = 0;
+  for (const [i, body] of bodies.entries()) {
+    const size = typeof body === "number" ? 8 : body.length;
+    out[at] = typeof body === "number" ? 2 : typeof parts[i] === "string" ? 1 : 3;
+    view.setUint32(at + 1, size);
+    at += 5;
+    if (typeof body === "number") writeNumber(view, at, body);
+    else out.set(body, at);
+    at += size;
   }
-  return concatBytes(...chunks);
+  return out;
 }
 
-function bigEndian(value: number): Uint8Array {
+const UTF8 = new TextEncoder();
+
+function writeNumber(view: DataView, at: number, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a non-negative safe integer: ${value}`);
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
-  return bytes;
+  view.setUint32(at, Math.floor(value / 2 ** 32));
+  view.setUint32(at + 4, value % 2 ** 32);
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-const VALUES = new Map([...ALPHABET].map((character, value) => [character, value]));
+/** By character code; -1 for all others. */
+const VALUES = Int8Array.from({ length: 128 }, (_, code) => ALPHABET.indexOf(String.fromCharCode(code)));
 
 /** Base64url without padding (RFC 4648, section 5). */
 export function toBase64(bytes: Uint8Array): string {
@@ -48,9 +53,9 @@ export function fromBase64(text: string): Uint8Array | null {
   let bits = 0;
   let held = 0;
   let at = 0;
-  for (const character of text) {
-    const value = VALUES.get(character);
-    if (value === undefined) return null;
+  for (let i = 0; i < text.length; i++) {
+    const value = VALUES[text.charCodeAt(i)] ?? -1;
+    if (value < 0) return null;
     held = (held << 6) | value;
     bits += 6;
     if (bits >= 8) {
