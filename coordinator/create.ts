@@ -106,7 +106,8 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
 
   return {
     async run() {
-      await driver.open();
+      const members = parts.enrolled().filter((client) => !client.revoked);
+      await driver.open(members.map((client) => client.name));
       const revoked = (name: ClientName): boolean => parts.enrolled().some((c) => c.name === name && c.revoked);
       await transport.start({
         connected: (client) => {
@@ -123,12 +124,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
         chain: async (after) => chain.linksAfter(after),
         manifest: async (version) => chain.manifest(version),
       });
-      driver.start(
-        parts
-          .enrolled()
-          .filter((client) => !client.revoked)
-          .map((client) => client.name),
-      );
+      driver.start();
       return driver.finished;
     },
     pause: () => operator("pause"),

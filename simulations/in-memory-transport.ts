@@ -96,6 +96,12 @@ export class InMemoryNetwork {
     this.#connections.get(name)?.up();
   }
 
+  /** The client's process is gone: nothing it still says arrives. */
+  forget(name: ClientName): void {
+    this.cut(name);
+    this.#connections.delete(name);
+  }
+
   async #receive(
     connection: Connection,
     sid: Sha256,

@@ -7,7 +7,7 @@ import { CodedError } from "../../shared/errors.ts";
 import { Journal } from "./journal.ts";
 import { asError } from "./inbox.ts";
 import { decide } from "./decide.ts";
-import { emptyPresence } from "./presence.ts";
+import { emptyPresence, hear } from "./presence.ts";
 import { judgeStep } from "./phases/sum.ts";
 import type { CoordinatorParts } from "./parts.ts";
 import type { Rules } from "./rules.ts";
@@ -20,7 +20,7 @@ import {
   type RoundEvent,
 } from "./state.ts";
 import { currentSum, initialState, pendingWork, transition } from "./transition.ts";
-import type { Sha256 } from "../../shared/ids.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { NO_TRANSCRIPT } from "../../shared/secagg/session.ts";
 
 interface Input {
@@ -79,20 +79,21 @@ export class Driver {
     return this.#finished.promise;
   }
 
-  /** Takes over where the last process ended, or begins. */
-  async open(): Promise<void> {
+  /** Takes over where the last process ended, or begins; the `enrolled` may come (back) soon. */
+  async open(enrolled: readonly ClientName[]): Promise<void> {
     const saved = await this.#journal.recover();
-    const now = this.#parts.clock.now();
+    const at = this.#parts.clock.now();
+    const presence = hear(emptyPresence(at), { type: "started", at, enrolled });
     if (saved === null) {
       const { paramsHash, serverState } = await this.#hands.beginning();
       this.#state = {
         ...initialState(this.#rules, paramsHash, serverState, NO_TRANSCRIPT),
-        presence: emptyPresence(now),
+        presence,
       };
       await this.#journal.snapshot(this.#state);
       return;
     }
-    let state: FederationState = { ...saved.state, presence: emptyPresence(now) };
+    let state: FederationState = { ...saved.state, presence };
     const kept: Effect[] = [];
     for (const event of saved.events) {
       const next = transition(this.#rules, state, event);
@@ -105,9 +106,8 @@ export class Driver {
     await this.#keeping;
   }
 
-  /** Begins to listen and to act; `enrolled` may come back soon. */
-  start(enrolled: readonly FederationState["regulars"][number][]): void {
-    void this.submit({ type: "started", at: this.#parts.clock.now(), enrolled }).catch(() => undefined);
+  /** Begins to act: what was pending, and time. */
+  start(): void {
     for (const effect of pendingWork(this.state)) this.#carryOut(effect);
     this.#tick();
   }

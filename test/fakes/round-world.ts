@@ -1,0 +1,238 @@
+/**
+ * A whole federation in one process with everything a test wants to break: the shipped coordinator and one shipped client
+ * session per trainer, over memory. Clients leave as if killed and come back; so does the coordinator.
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { ModelCache } from "../../client/model-cache/cache.ts";
+import { MemoryParamStore, type ParamStore } from "../../client/model-cache/store.ts";
+import { NO_OUTBOX } from "../../client/outbox/outbox.ts";
+import { memoryRoundLog, type RoundLog } from "../../client/secagg/round-log.ts";
+import { ClientSession } from "../../client/session.ts";
+import type { Log } from "../../client/session/ports.ts";
+import type { Trainer } from "../../client/training/trainer.ts";
+import { createCoordinator, type Coordinator } from "../../coordinator/create.ts";
+import { evaluatorOf } from "../../coordinator/evaluate/score.ts";
+import { ReleaseChain } from "../../coordinator/release/chain.ts";
+import { publish } from "../../coordinator/release/publish.ts";
+import { systemClock, type Clock } from "../../coordinator/round/clock.ts";
+import { SIMULATED, type CoordinatorOptions, type Observer } from "../../coordinator/round/parts.ts";
+import type { Reason } from "../../coordinator/round/state.ts";
+import { MemoryBlobs, MemoryStore } from "../../coordinator/store/memory.ts";
+import type { BlobStore, FederationStore } from "../../coordinator/store/port.ts";
+import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
+import { configHashOf, planOf, planText } from "../../shared/config/plan.ts";
+import { sitePolicy } from "../../shared/config/site.ts";
+import { clientName, type ClientName, type Sha256 } from "../../shared/ids.ts";
+import { brotli } from "../../shared/node/brotli.ts";
+import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
+import { boxSecretOfSeed } from "../../shared/secagg/box-key.ts";
+import { issueCertificate } from "../../shared/secagg/certificate.ts";
+import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
+import { toBase64 } from "../../shared/secagg/encoding.ts";
+import { federationId } from "../../shared/secagg/session.ts";
+import { withVerificationCache } from "../../shared/secagg/verification-cache.ts";
+import { InMemoryNetwork, type InMemoryOptions } from "../../simulations/in-memory-transport.ts";
+
+export interface RoundWorldParts {
+  /** Changes to a small configuration. */
+  readonly config?: Record<string, unknown>;
+  readonly trainers: (config: FederationConfig) => Readonly<Record<string, Trainer>>;
+  readonly options?: Partial<CoordinatorOptions>;
+  readonly observer?: Observer;
+  readonly network?: Omit<InMemoryOptions, "blobs">;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** Wraps the stores, to make them fail. */
+  readonly store?: (store: MemoryStore) => FederationStore;
+  readonly blobs?: (blobs: MemoryBlobs) => BlobStore;
+}
+
+const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
+const YEAR_MS = 366 * 86_400_000;
+
+export class RoundWorld {
+  readonly config: FederationConfig;
+  readonly store = new MemoryStore();
+  readonly blobs = new MemoryBlobs();
+  readonly network: InMemoryNetwork;
+  readonly transcripts = new Map<string, string>();
+  readonly names: readonly ClientName[];
+  coordinator!: Coordinator;
+  chain!: ReleaseChain;
+  readonly #parts: RoundWorldParts;
+  readonly #clock: Clock;
+  readonly #crypto: CryptoPort = withVerificationCache(new NodeCrypto());
+  readonly #random = systemRandom();
+  readonly #trainers: Readonly<Record<string, Trainer>>;
+  readonly #authority = this.#crypto.signingKey(this.#random.bytes(32));
+  readonly #seed = this.#random.bytes(32);
+  readonly #signing = this.#crypto.signingKey(this.#seed);
+  readonly #federation: Sha256;
+  readonly #sessions = new Map<ClientName, ClientSession>();
+  readonly #logs = new Map<ClientName, RoundLog>();
+  readonly #params = new Map<ClientName, ParamStore>();
+  readonly #keys;
+
+  constructor(parts: RoundWorldParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock ?? systemClock;
+    this.config = federationConfig.parse({
+      federation: "test",
+      labels: { segmentation: ["a", "b"], scene: ["x", "y"], depth: { kind: "none" } },
+      schedule: { rounds: 2, cohort: { min: 3, max: 16 }, minSurvivors: 3 },
+      ...parts.config,
+    });
+    this.#trainers = parts.trainers(this.config);
+    this.names = Object.keys(this.#trainers).map((name) => clientName.parse(name));
+    this.#federation = federationId(this.#crypto, this.config.federation, this.#authority.publicKey);
+    this.network = new InMemoryNetwork({ ...parts.network, blobs: this.blobs });
+    const now = this.#clock.now();
+    this.#keys = this.names.map((name) => {
+      const signingKey = this.#crypto.signingKey(this.#random.bytes(32));
+      const certificate = issueCertificate(this.#authority, {
+        federation: this.#federation,
+        name,
+        key: toBase64(signingKey.publicKey),
+        serial: bytesToHex(this.#random.bytes(8)),
+        issuedAt: Math.floor(now),
+        expiresAt: Math.ceil(now) + YEAR_MS,
+      });
+      return { name, signingKey, certificate };
+    });
+  }
+
+  /** Builds the coordinator's process; after {@link killCoordinator}, a new one over the same stores. */
+  async boot(): Promise<Coordinator> {
+    const { config, store, blobs, network, transcripts } = this;
+    const first = Object.values(this.#trainers)[0];
+    if (first === undefined) throw new Error("no trainers");
+    const { layout, statistics } = first;
+    const wrapped = this.#parts.store?.(store) ?? store;
+    const wrappedBlobs = this.#parts.blobs?.(blobs) ?? blobs;
+    const { dtype, keyframeEvery } = config.release;
+    this.chain = await ReleaseChain.open({
+      federation: this.#federation,
+      configHash: configHashOf(planText(planOf(config))),
+      layout,
+      dtype,
+      keyframeEvery,
+      key: this.#signing,
+      crypto: this.#crypto,
+      compression: brotli,
+      store: wrapped,
+      blobs: wrappedBlobs,
+    });
+    const context = { chain: this.chain, name: config.federation, config, folder: null };
+    const enrolled = this.#keys.map(({ name, signingKey, certificate }) => ({
+      name,
+      signingKey: bytesToHex(signingKey.publicKey) as Sha256,
+      certificate: JSON.stringify(certificate),
+      enrolledAt: certificate.issuedAt,
+      revoked: false,
+    }));
+    this.coordinator = createCoordinator({
+      config,
+      federation: this.#federation,
+      authorityKey: this.#authority.publicKey,
+      keys: { signing: this.#signing, box: this.#crypto.agreementKey(boxSecretOfSeed(this.#seed)) },
+      crypto: this.#crypto,
+      store: wrapped,
+      blobs: wrappedBlobs,
+      transport: network.coordinator(),
+      clock: this.#clock,
+      layout,
+      initialParams: async () => new Float32Array(layout.length).fill(0.125),
+      evaluator: evaluatorOf(statistics),
+      chain: this.chain,
+      publish: (input) => publish(context, input),
+      keepTranscript: async (name, text) => void transcripts.set(name, text),
+      enrolled: () => enrolled,
+      revocations: () => null,
+      pause: nextTurn,
+      observer: this.#parts.observer ?? {},
+      options: { ...SIMULATED, ...this.#parts.options },
+    });
+    return this.coordinator;
+  }
+
+  /** Everybody joins, and the federation runs to its end. */
+  async run(): Promise<Reason> {
+    const coordinator = await this.boot();
+    for (const name of this.names) this.join(name);
+    return coordinator.run();
+  }
+
+  /** A client's process begins; its round log and params survive {@link leave}, its secrets do not. */
+  join(name: string): ClientSession {
+    const self = this.#keys.find((client) => client.name === name);
+    const trainer = this.#trainers[name];
+    if (self === undefined || trainer === undefined) throw new Error(`no client ${name}`);
+    const transport = this.network.client(self.name);
+    const roundLog = this.#logs.get(self.name) ?? memoryRoundLog();
+    this.#logs.set(self.name, roundLog);
+    const store = this.#params.get(self.name) ?? new MemoryParamStore();
+    this.#params.set(self.name, store);
+    const { config } = this;
+    const coordinatorKey = this.#signing.publicKey;
+    const federation = this.#federation;
+    const own = { federation, coordinatorKey, layout: trainer.layout, crypto: this.#crypto, compression: brotli };
+    const session = new ClientSession({
+      self,
+      pinned: { federation, coordinatorKey, authorityKey: this.#authority.publicKey },
+      policy: sitePolicy.parse({
+        approve: "once",
+        minCohort: config.schedule.minSurvivors,
+        minSurvivors: config.schedule.minSurvivors,
+        requireSecureAggregation: config.secureAggregation.mode,
+        models: [config.model.name],
+      }),
+      transport,
+      approvals: { covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "test" }) },
+      roundLog,
+      outbox: NO_OUTBOX,
+      crypto: this.#crypto,
+      random: this.#random,
+      log: this.#parts.log ?? SILENT,
+      now: () => Math.floor(this.#clock.now()),
+      workplace: async () => ({
+        trainer,
+        models: new ModelCache({ ...own, store, transport }),
+        install: null,
+        dispose: () => {},
+      }),
+      keepPlan: async () => {},
+      keepScore: async () => {},
+      pause: nextTurn,
+      options: { heartbeatMs: null, approvalPollMs: 1_000, keepResult: true },
+    });
+    this.#sessions.set(self.name, session);
+    session.start();
+    return session;
+  }
+
+  /** The client's process is killed: the connection breaks without a word, and its secrets are gone. */
+  leave(name: string): void {
+    const session = this.#sessions.get(name as ClientName);
+    if (session === undefined) return;
+    this.#sessions.delete(name as ClientName);
+    this.network.forget(name as ClientName);
+    void session.stop();
+  }
+
+  /** The coordinator's process is killed: nothing it held in memory is left, nothing it began is finished. */
+  async killCoordinator(): Promise<void> {
+    await this.coordinator.close();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.stop()));
+    await this.coordinator.close();
+  }
+}
+
+/** Timers and messages get their turn. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
