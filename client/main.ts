@@ -3,13 +3,16 @@ import { appendFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { SiteConfig } from "../shared/config/site.ts";
-import { CodedError } from "../shared/errors.ts";
+import { isCoded } from "../shared/errors.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
+import { lockFolder } from "../shared/node/lock.ts";
+import type { Certificate } from "../shared/secagg/certificate.ts";
 import type { SigningKey } from "../shared/secagg/crypto-port.ts";
 import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
 import { HEARTBEAT_MS } from "../shared/wire/messages.ts";
+import { collectCertificate } from "./enrol/join.ts";
 import { consoleLog } from "./console-log.ts";
 import { ModelCache } from "./model-cache/cache.ts";
 import { installRelease } from "./model-cache/install.ts";
@@ -20,12 +23,16 @@ import { applyCpuPolicy } from "./policy/resources.ts";
 import { openRoundLog } from "./secagg/round-log-file.ts";
 import { ClientSession } from "./session.ts";
 import type { Log } from "./session/ports.ts";
-import { lockSite } from "./site-lock.ts";
 import { readIdentity, readSiteConfig, sitePaths, type SiteIdentity, type SitePaths } from "./site-folder.ts";
 import { TrainerPool } from "./training/pool.ts";
+import { sleep } from "./transport/backoff.ts";
 import { SocketClientTransport } from "./transport/socket.ts";
 
 const APPROVAL_POLL_MS = 500;
+/** How often the coordinator is asked for a certificate that the authority has not signed yet. */
+const CERTIFICATE_POLL_MS = 10_000;
+/** A certificate that ends so soon is asked for anew when the client starts. */
+const RENEW_BEFORE_MS = 30 * 86_400_000;
 
 /** A site folder, read and checked. */
 export interface OpenSite {
@@ -65,16 +72,19 @@ export interface RunningClient {
 }
 
 /**
- * Locks the site folder, connects, and takes part until the federation ends or `stop`.
- * Throws SITE_LOCKED, AUTH_PENDING (the authority has not signed yet) and what {@link openSite} throws.
+ * Locks the site folder, waits for its certificate, connects, and takes part until the federation ends or `stop`.
+ * Throws SITE_LOCKED, what {@link openSite} throws, and the signal's reason when it is aborted while waiting.
  */
-export async function createClient(folder: string, log: Log = consoleLog()): Promise<RunningClient> {
+export async function createClient(
+  folder: string,
+  log: Log = consoleLog(),
+  signal: AbortSignal = new AbortController().signal,
+): Promise<RunningClient> {
   const site = await openSite(folder);
   const { paths, config, identity, signingKey } = site;
-  const { certificate } = identity;
-  if (certificate === null) throw new CodedError("AUTH_PENDING", `${identity.name} has no certificate yet`);
-  const unlock = await lockSite(paths.lock);
+  const unlock = await lockFolder(paths.lock, "SITE_LOCKED");
   try {
+    const certificate = await certified(site, log, signal);
     applyCpuPolicy(config.policy.cpu);
     const crypto = withVerificationCache(new NodeCrypto());
     const transport = siteTransport(site);
@@ -125,16 +135,37 @@ export async function createClient(folder: string, log: Log = consoleLog()): Pro
       options: { heartbeatMs: HEARTBEAT_MS, approvalPollMs: APPROVAL_POLL_MS, keepResult: true },
     });
     session.start();
-    return {
-      finished: session.finished,
-      stop: async () => {
-        await session.stop();
-        await pool.close();
-        await unlock();
-      },
+    let stopped: Promise<void> | null = null;
+    const stop = async () => {
+      // The pool at once: what it is still opening or training is of no more use.
+      await Promise.all([session.stop(), pool.close()]);
+      await unlock();
     };
+    return { finished: session.finished, stop: () => (stopped ??= stop()) };
   } catch (error) {
     await unlock();
     throw error;
   }
+}
+
+/** This site's certificate; waits for the authority where there is none, and renews one that ends soon. */
+async function certified({ paths, config, identity }: OpenSite, log: Log, signal: AbortSignal): Promise<Certificate> {
+  const collect = () => collectCertificate(paths.root, config.coordinator, new NodeCrypto());
+  let held = identity.certificate;
+  if (held !== null && held.expiresAt - Date.now() < RENEW_BEFORE_MS) {
+    held = await collect().then(
+      (found) => found.certificate,
+      () => held,
+    );
+  }
+  for (let told = false; held === null; told = true) {
+    if (!told) log.warn({ code: "AUTH_PENDING" }, `${identity.name} waits for the federation's authority`);
+    try {
+      held = (await collect()).certificate;
+    } catch (error) {
+      if (!isCoded(error, "COORDINATOR_UNREACHABLE")) throw error;
+    }
+    if (held === null) await sleep(CERTIFICATE_POLL_MS, signal);
+  }
+  return held;
 }

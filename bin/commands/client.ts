@@ -1,6 +1,8 @@
 /** `allulook client`: takes part in a federation until stopped. */
 import type { Command } from "commander";
+import { consoleLog } from "../../client/console-log.ts";
 import { createClient } from "../../client/main.ts";
+import { CodedError, isCoded } from "../../shared/errors.ts";
 import { note, printResult } from "../output.ts";
 
 export function register(program: Command): void {
@@ -14,19 +16,36 @@ export function register(program: Command): void {
 }
 
 async function takePart(options: { data: string; json?: boolean }): Promise<void> {
-  const client = await createClient(options.data);
+  const leaving = new AbortController();
   const stop = (signal: NodeJS.Signals) => {
     note(`${signal}: leaving`);
-    void client.stop();
+    leaving.abort(new CodedError("ATTEMPT_OVER", "stopped by a person"));
   };
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
   try {
-    const reason = await client.finished;
+    const reason = await takePartUntil(options.data, leaving.signal);
     printResult(options.json, { ended: reason }, `The client has ended: ${reason}`);
   } finally {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
-    await client.stop();
+  }
+}
+
+/** Resolves with why it ended. */
+async function takePartUntil(folder: string, signal: AbortSignal): Promise<string> {
+  try {
+    const client = await createClient(folder, consoleLog(), signal);
+    const stop = () => void client.stop();
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      return await client.finished;
+    } finally {
+      await client.stop();
+    }
+  } catch (error) {
+    if (signal.aborted && isCoded(error, "ATTEMPT_OVER")) return "stopped";
+    throw error;
   }
 }

@@ -6,7 +6,7 @@ import { loadPlan, readApprovals, recordApproval, storePlan } from "../../client
 import { describePlan } from "../../client/plan/describe.ts";
 import { fetchPlan } from "../../client/plan/fetch.ts";
 import { planRefusals } from "../../client/policy/plan-policy.ts";
-import { lockSite } from "../../client/site-lock.ts";
+import { lockFolder } from "../../shared/node/lock.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { printResult } from "../output.ts";
 
@@ -74,7 +74,7 @@ async function currentPlan(site: OpenSite): Promise<NonNullable<Awaited<ReturnTy
   const held = await loadPlan(paths.plan);
   if (held !== null) return held;
   // A second connection under this name would cut off a running client.
-  const unlock = await lockSite(paths.lock);
+  const unlock = await lockFolder(paths.lock, "SITE_LOCKED");
   try {
     await storePlan(paths.plan, await fetchPlan(siteTransport(site), PATIENCE_MS), Date.now());
   } finally {

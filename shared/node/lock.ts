@@ -1,11 +1,11 @@
-/** One process per site folder: two clients of one name would take each other's place and break the records. */
+/** One process per folder: two clients of one name, or two coordinators of one federation, would break the records. */
 import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
-import { CodedError } from "../shared/errors.ts";
+import { CodedError, type ErrorCode } from "../errors.ts";
 
-/** Takes the lock and returns its release; throws SITE_LOCKED while another process that still lives holds it. */
-export async function lockSite(path: string): Promise<() => Promise<void>> {
+/** Takes the lock and returns its release; throws `code` while another process that still lives holds it. */
+export async function lockFolder(path: string, code: ErrorCode): Promise<() => Promise<void>> {
   await mkdir(dirname(path), { recursive: true });
   const mine = `${process.pid} ${await startOf(process.pid)}\n`;
   const temporary = `${path}.${randomBytes(6).toString("hex")}`;
@@ -26,7 +26,7 @@ export async function lockSite(path: string): Promise<() => Promise<void>> {
       if (held === null) continue;
       const pid = Number(held.split(" ")[0]);
       if (held === mine || ((await alive(pid)) && held === `${pid} ${await startOf(pid)}\n`)) {
-        throw new CodedError("SITE_LOCKED", `process ${pid} uses this site folder (${path})`, { pid, file: path });
+        throw new CodedError(code, `process ${pid} uses this folder (${path})`, { pid, file: path });
       }
       // Of two processes that find the same stale lock, one moves it away; whoever moves a fresh one puts it back.
       const stale = `${path}.${randomBytes(6).toString("hex")}.stale`;
@@ -35,7 +35,7 @@ export async function lockSite(path: string): Promise<() => Promise<void>> {
       if (moved !== null && moved !== held) await link(stale, path).catch(() => undefined);
       await rm(stale, { force: true });
     }
-    throw new CodedError("SITE_LOCKED", `other processes are starting on this site folder (${path})`, { file: path });
+    throw new CodedError(code, `other processes are starting on this folder (${path})`, { file: path });
   } finally {
     await rm(temporary, { force: true });
   }
