@@ -62,6 +62,7 @@ export const ERRORS = {
   SESSION_CHANGED: "The coordinator sent a second, different message for one session; the site refuses it.",
   ATTEMPT_OVER: "The attempt has ended; the client waits for the next.",
   SITE_LOCKED: "Another process uses this site folder; stop it first.",
+  COORDINATOR_RUNNING: "Another coordinator process uses this folder; stop it first (allulook stop).",
   SITE_INCOMPLETE: "The site folder lacks what joining writes; run `allulook join TOKEN`.",
   // membership
   CERTIFICATE_INVALID: "A certificate is not signed by the federation's authority; that client does not take part.",

@@ -1,5 +1,11 @@
 /** From the sum of the clients' counters to metrics per head, of a version and of the `model/` made from it. */
-import { metricsFromStatistics, type Metrics, type StatisticsLayout } from "../../models/metrics/statistics.ts";
+import {
+  metricsFromStatistics,
+  statisticsLayout,
+  type Metrics,
+  type StatisticsLayout,
+} from "../../models/metrics/statistics.ts";
+import type { Labels } from "../../shared/config/federation.ts";
 import { decodeEvaluation, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 
@@ -27,4 +33,9 @@ export function evaluatorOf(statistics: StatisticsLayout): Evaluator {
       };
     },
   };
+}
+
+/** The evaluator of a federation with these labels. */
+export function evaluatorFor(labels: Labels): Evaluator {
+  return evaluatorOf(statisticsLayout(labels));
 }

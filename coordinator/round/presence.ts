@@ -38,7 +38,9 @@ export function hear(presence: Presence, event: PassingEvent): Presence {
       return presence;
     case "started": {
       const expected = { ...STRANGER, expectedUntil: event.at + RETURN_MS };
-      return { since: event.at, members: Object.fromEntries(event.enrolled.map((name) => [name, expected])) };
+      const returning = Object.fromEntries(event.enrolled.map((name) => [name, expected]));
+      // Some may have been quicker than this process's own start.
+      return { since: event.at, members: { ...returning, ...presence.members } };
     }
     case "connected":
       return update(presence, event.client, { connected: true, lastSeen: event.at });

@@ -50,7 +50,7 @@ const PLANS: readonly Plan[] = [
     ],
   },
   {
-    title: "Depth from RGB: δ < 1.25",
+    title: "Depth from RGB: delta1",
     better: "higher",
     share: true,
     series: [

@@ -13,7 +13,7 @@ import { drawCharts } from "./page-script.ts";
 import { PAGE_STYLE } from "./page-style.ts";
 import type { PicturePanels } from "./pictures.ts";
 import { report as reportSchema, type Report } from "./schema.ts";
-import { curves, headings, release, rounds, samples, tiles } from "./sections.ts";
+import { costs, curves, headings, release, rounds, samples, tiles } from "./sections.ts";
 
 export interface WrittenReport {
   readonly json: string;
@@ -48,13 +48,14 @@ export async function writeReport(
 export async function reportPage(report: Report, pictures: readonly PicturePanels[]): Promise<string> {
   const { script: library, style: libraryStyle } = await uPlotFiles();
   const charts = chartsOf(report);
-  const style = new Markup(`${libraryStyle}\n${PAGE_STYLE}`);
-  const script = new Markup(`${library}\n(${drawCharts.toString()})(uPlot);`);
+  const style = inline("style", `${libraryStyle}\n${PAGE_STYLE}`);
+  const script = inline("script", `${library}\n(${drawCharts.toString()})(uPlot);`);
+  const data = new Markup(`<script type="application/json" id="chart-data">${scriptJson(charts)}</script>`);
   const policy = [
     "default-src 'none'",
     "img-src data:",
-    `style-src ${sourceHash(style)}`,
-    `script-src ${sourceHash(script)}`,
+    `style-src ${style.hash}`,
+    `script-src ${script.hash}`,
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
@@ -65,27 +66,21 @@ export async function reportPage(report: Report, pictures: readonly PicturePanel
         <meta http-equiv="Content-Security-Policy" content="${new Markup(policy)}" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>Federation report: ${report.model.name} ${report.model.preset}</title>
-        <style>
-          ${style}
-        </style>
+        ${style.element}
       </head>
       <body>
         ${headings(report)}
         <main>
           ${tiles(report)} ${charts.length === 0 ? null : curves(charts)}
           ${samples(pictures, report.data?.generated === true)} ${release(report.release)} ${rounds(report)}
+          ${costs(report)}
         </main>
         <footer>
           The same seed, data, engine and thread setting give the same params sha256.
           ${report.privacy.unit === "none" ? null : "Privacy noise is not seeded: runs differ. "}Every number here
           stands in report.json beside this page.
         </footer>
-        <script type="application/json" id="chart-data">
-          ${scriptJson(charts)}
-        </script>
-        <script>
-          ${script};
-        </script>
+        ${data} ${script.element}
       </body>
     </html> `;
   return page.text;
@@ -100,8 +95,10 @@ async function uPlotFiles(): Promise<{ script: string; style: string }> {
   return { script, style };
 }
 
-function sourceHash({ text }: Markup): string {
-  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+/** An element with text of our own, and the source expression that allows it. Put together here: not a space may change. */
+function inline(tag: "style" | "script", text: string): { element: Markup; hash: string } {
+  const hash = `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+  return { element: new Markup(`<${tag}>${text}</${tag}>`), hash };
 }
 
 function safeName(id: string): string {

@@ -23,6 +23,6 @@ function render(part: Part): string {
 }
 
 /** JSON for a script element: nothing in it can end the element. */
-export function scriptJson(value: unknown): Markup {
-  return new Markup(JSON.stringify(value).replaceAll("<", "\\u003c"));
+export function scriptJson(value: unknown): string {
+  return JSON.stringify(value).replaceAll("<", "\\u003c");
 }

@@ -48,6 +48,8 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
           ...chart.series.map(({ label, role }) => ({
             label,
             stroke: colours[role],
+            // A failed round has no score; the line goes on.
+            spanGaps: true,
             width: role === "main" ? 2.5 : 1.5,
             ...(role === "baseline" ? { dash: [6, 5] } : {}),
             points: { show: role !== "baseline", size: role === "main" ? 6 : 4, fill: colours[role] },
@@ -56,7 +58,9 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
         ],
       };
       const data = [chart.rounds, ...chart.series.map(({ values }) => values)] as unknown as uPlotClass.AlignedData;
-      drawn.push({ plot: new uPlot(options, data, place), place });
+      const plot = new uPlot(options, data, place);
+      plot.setLegend({ idx: chart.rounds.length - 1 });
+      drawn.push({ plot, place });
     }
   };
 

@@ -29,7 +29,7 @@ p { margin: 4px 0 12px; }
 .badges .warn { background: var(--warn-paper); color: var(--warn-ink); border-color: transparent; font-weight: 600; }
 .tiles, .charts { display: grid; gap: 16px; margin-top: 16px; }
 .tiles { grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); }
-.charts { grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); }
+.charts { grid-template-columns: repeat(auto-fill, minmax(min(340px, 100%), 1fr)); }
 .tile, .chart, .sample, .sheet { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .tile { padding: 14px 18px; }
 .tile dt { color: var(--soft); font-size: 14px; }
@@ -38,6 +38,7 @@ p { margin: 4px 0 12px; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .chart { margin: 0; padding: 14px 14px 8px; min-width: 0; }
 .chart figcaption { display: flex; justify-content: space-between; gap: 12px; align-items: baseline; padding: 0 4px 6px; }
+.chart figcaption span { white-space: nowrap; font-size: 13px; }
 .chart .u-legend { font-size: 13px; color: var(--soft); }
 .chart .u-legend th { font-weight: 500; }
 .chart .u-legend .u-value { font-variant-numeric: tabular-nums; color: var(--ink); }
@@ -45,7 +46,7 @@ p { margin: 4px 0 12px; }
 .sample > header { padding: 0; margin: 0; max-width: none; }
 .facts { display: flex; flex-wrap: wrap; gap: 2px 28px; margin: 2px 0 14px; font-size: 14px; }
 .facts div { display: flex; gap: 8px; } .facts dt { color: var(--soft); } .facts dd { margin: 0; }
-.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 16px; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 18px 16px; }
 .panels figure { margin: 0; min-width: 0; }
 .panels img { width: 100%; height: auto; border-radius: 6px; display: block; background: var(--line); }
 .panels figcaption { font-size: 14px; margin-top: 6px; }
@@ -54,18 +55,21 @@ p { margin: 4px 0 12px; }
 .legend svg { width: 11px; height: 11px; margin-right: 5px; vertical-align: -1px; }
 .sheet { margin-top: 16px; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: 7px 12px; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: 7px 10px; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
 thead th { border-top: 0; color: var(--soft); font-weight: 600; vertical-align: bottom; }
 thead tr + tr th { padding-top: 0; }
-th:first-child, td:first-child, .left { text-align: left; }
+th:first-child, td:first-child { text-align: left; }
 tbody tr:hover { background: color-mix(in srgb, var(--accent) 6%, transparent); }
-.group { text-align: center; }
+th.group { text-align: center; }
+th.left, td.left { text-align: left; white-space: normal; }
+caption { text-align: left; padding: 10px 12px 2px; }
+main a { color: var(--accent); }
 .sizes { padding: 16px 18px; }
 .sizes svg { width: 100%; height: 10px; display: block; border-radius: 5px; background: var(--bar); margin: 2px 0 12px; }
 .sizes rect { fill: var(--accent); }
 .sizes .row { display: flex; justify-content: space-between; gap: 16px; font-size: 14px; }
 code { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 16px; align-items: start; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); gap: 16px; align-items: start; }
 footer { padding-top: 28px; padding-bottom: 48px; color: var(--soft); font-size: 14px; }
 @media print {
   :root { --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc; --accent: #0b63b8; --good: #11805a;

@@ -57,7 +57,6 @@ export async function picturePanels(input: PictureInput): Promise<PicturePanels>
   if (sample.rgb !== null) {
     panels.push(await panel("rgb", "RGB input", `photograph ${sample.id}`, photo));
   }
-  if (sample.depth !== null) panels.push(await trueDepth(sample, sample.depth, labels));
   if (sample.segmentation !== null) {
     panels.push(
       await classPanel("segmentation-truth", "Segmentation, labelled", sample, sample.segmentation, labels, photo),
@@ -69,6 +68,7 @@ export async function picturePanels(input: PictureInput): Promise<PicturePanels>
     );
   }
   if (prediction.detections !== null) panels.push(await boxPanel(sample, prediction.detections, labels, photo));
+  if (sample.depth !== null) panels.push(await trueDepth(sample, sample.depth, labels));
   const depth = withoutDepth?.depth ?? null;
   if (depth !== null) panels.push(await predictedDepth(sample, depth, labels));
   return {
@@ -183,7 +183,8 @@ function depthRaster(
 }
 
 function depthNote({ near, far }: Range, kind: Labels["depth"]["kind"]): string {
-  const ends = `${near.toFixed(2)} to ${far.toFixed(2)}${kind === "metric" ? " m" : ""}`;
+  const digits = Math.abs(far) < 100 ? 2 : 0;
+  const ends = `${near.toFixed(digits)} to ${far.toFixed(digits)}${kind === "metric" ? " m" : ""}`;
   return `bright is near; ${kind === "metric" ? ends : `${ends} (${kind}, no unit)`}`;
 }
 

@@ -11,7 +11,6 @@ const HEAD_NAMES: Readonly<Record<Head, string>> = {
   depth: "Depth from RGB",
   scene: "Scene",
 };
-const SCORE_NAMES: Readonly<Record<Head, string>> = { ...HEAD_SCORE, depth: "δ < 1.25" };
 
 export function headings(report: Report): Markup {
   const { model, data } = report;
@@ -55,10 +54,10 @@ export function tiles(report: Report): Markup | null {
       const change = last - first;
       const points = `${change < 0 ? "−" : "+"}${Math.abs(change * 100).toFixed(1)} points`;
       return html`<div class="tile">
-        <dt>${HEAD_NAMES[head]}, ${SCORE_NAMES[head]}</dt>
+        <dt>${HEAD_NAMES[head]}, ${HEAD_SCORE[head]}</dt>
         <dd class="value">${percent(last)}</dd>
         <dd class="small">
-          <span class="${change < 0 ? "bad" : "good"}">${points}</span> <span class="soft">since before training</span>
+          <span class="${change < 0 ? "bad" : "good"}">${points}</span> <span class="soft">since round 0</span>
         </dd>
       </div>`;
     })}
@@ -220,7 +219,7 @@ export function release(entry: ReleaseEntry | null): Markup {
                     (head) =>
                       html`<tr>
                         <th scope="row">${HEAD_NAMES[head]}</th>
-                        <td>${SCORE_NAMES[head]}</td>
+                        <td>${HEAD_SCORE[head]}</td>
                         <td>${points(entry.accuracyDrop[head] as number)}</td>
                       </tr>`,
                   )
@@ -233,48 +232,26 @@ export function release(entry: ReleaseEntry | null): Markup {
   </section>`;
 }
 
-const SECONDS = ["total", "train", "secureAggregation", "aggregate", "evaluate", "release"] as const;
-const SECOND_NAMES = ["total", "train", "secure sum", "aggregate", "evaluate", "release"];
-
 export function rounds(report: Report): Markup {
   const heads = HEADS.filter((head) => report.rounds.some((entry) => scoreOf(entry.metrics, head) !== null));
-  const baseline = report.rounds
-    .map((entry) => entry.metrics["depth"]?.["baselineDelta1"])
-    .findLast((value) => value !== undefined);
+  const baselines = report.rounds.map((entry) => entry.metrics["depth"]?.["baselineDelta1"] ?? null);
+  const baseline = baselines.findLast((value) => value !== null) ?? null;
+  const columns = ["attempts", "cohort", "survivors", "evaluated", "examples seen", "loss"];
   return html`<section aria-labelledby="rounds">
     <h2 id="rounds">Rounds</h2>
-    <div class="sheet" tabindex="0" role="region" aria-label="Table of rounds">
+    <div class="sheet" tabindex="0" role="region" aria-label="Rounds: clients and scores">
       <table>
         <thead>
           <tr>
-            <th></th>
-            <th></th>
-            <th colspan="4" class="group" scope="colgroup">clients</th>
-            <th></th>
-            <th></th>
-            ${heads.length === 0 ? null : html`<th colspan="${heads.length}" class="group" scope="colgroup">scores</th>`}
-            <th colspan="6" class="group" scope="colgroup">seconds</th>
-            <th colspan="2" class="group" scope="colgroup">bytes</th>
-          </tr>
-          <tr>
-            ${["round", "status", "attempts", "cohort", "survivors", "evaluated", "examples seen", "loss"].map((name) => html`<th scope="col">${name}</th>`)}${heads.map((head) => html`<th scope="col">${SCORE_NAMES[head]}</th>`)}${SECOND_NAMES.map((name) => html`<th scope="col">${name}</th>`)}
-            <th scope="col">up</th>
-            <th scope="col">down</th>
+            <th scope="col">round</th>
+            <th scope="col" class="left">status</th>
+            ${columns.map((name) => html`<th scope="col">${name}</th>`)}
+            ${heads.map((head) => html`<th scope="col">${HEAD_SCORE[head]}</th>`)}
           </tr>
         </thead>
         <tbody>
           ${report.rounds.map((entry) => roundRow(entry, heads))}
-          ${
-            baseline === undefined || baseline === null || !heads.includes("depth")
-              ? null
-              : html`<tr class="soft">
-                  <th scope="row" colspan="8" class="left">
-                    baseline: mean depth map of the training pictures, aligned alike
-                  </th>
-                  ${heads.map((head) => html`<td>${head === "depth" ? percent(baseline) : null}</td>`)}
-                  <td colspan="8"></td>
-                </tr>`
-          }
+          ${baseline === null || !heads.includes("depth") ? null : baselineRow(baseline, heads, columns.length + 2)}
         </tbody>
       </table>
     </div>
@@ -282,11 +259,12 @@ export function rounds(report: Report): Markup {
 }
 
 function roundRow(entry: RoundEntry, heads: readonly Head[]): Markup {
+  const { reason } = entry;
   const why =
-    entry.reason === undefined || entry.reason === null ? null : html` <span class="small">${entry.reason.code}</span>`;
+    reason === undefined || reason === null ? null : html` <code title="${reason.message}">${reason.code}</code>`;
   return html`<tr>
     <th scope="row">${entry.round}</th>
-    <td class="left"><span class="${entry.status === "failed" ? "bad" : ""}">${entry.status}</span>${why}</td>
+    <td class="left"><span class="${entry.status === "failed" ? "bad" : "soft"}">${entry.status}</span>${why}</td>
     <td>${entry.attempts}</td>
     <td>${entry.cohort}</td>
     <td>${entry.survivors}</td>
@@ -294,10 +272,62 @@ function roundRow(entry: RoundEntry, heads: readonly Head[]): Markup {
     <td>${entry.examplesSeen.toLocaleString("en")}</td>
     <td>${entry.loss === null ? "–" : entry.loss.toPrecision(4)}</td>
     ${heads.map((head) => html`<td>${scoreText(entry, head)}</td>`)}
-    ${SECONDS.map((phase) => html`<td>${entry.seconds[phase].toFixed(entry.seconds[phase] < 10 ? 2 : 1)}</td>`)}
-    <td>${bytes(entry.bytes.upload)}</td>
-    <td>${bytes(entry.bytes.download)}</td>
   </tr>`;
+}
+
+/** The yardstick for depth from RGB. */
+function baselineRow(baseline: number, heads: readonly Head[], columns: number): Markup {
+  return html`<tr class="soft">
+    <td colspan="${columns}" class="left">
+      baseline: pixel-wise mean depth map of the training pictures, aligned alike
+    </td>
+    ${heads.map((head) => html`<td>${head === "depth" ? percent(baseline) : null}</td>`)}
+  </tr>`;
+}
+
+const PHASES = {
+  total: "total",
+  train: "train",
+  secureAggregation: "secure aggregation",
+  aggregate: "aggregate",
+  evaluate: "evaluate",
+  release: "release",
+} as const satisfies Record<keyof RoundEntry["seconds"], string>;
+
+export function costs(report: Report): Markup {
+  const phases = Object.keys(PHASES) as (keyof typeof PHASES)[];
+  const time = (value: number) => value.toFixed(value < 10 ? 2 : 1);
+  return html`<section aria-labelledby="costs">
+    <h2 id="costs">Time and bytes</h2>
+    <div class="sheet" tabindex="0" role="region" aria-label="Seconds and bytes of each round">
+      <table>
+        <thead>
+          <tr>
+            <th></th>
+            <th colspan="${phases.length}" class="group" scope="colgroup">seconds</th>
+            <th colspan="2" class="group" scope="colgroup">bytes, all clients</th>
+          </tr>
+          <tr>
+            <th scope="col">round</th>
+            ${phases.map((phase) => html`<th scope="col">${PHASES[phase]}</th>`)}
+            <th scope="col">upload</th>
+            <th scope="col">download</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${report.rounds.map(
+            (entry) =>
+              html`<tr>
+                <th scope="row">${entry.round}</th>
+                ${phases.map((phase) => html`<td>${time(entry.seconds[phase])}</td>`)}
+                <td>${bytes(entry.bytes.upload)}</td>
+                <td>${bytes(entry.bytes.download)}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
 }
 
 function scoreText(entry: RoundEntry, head: Head): string {

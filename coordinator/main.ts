@@ -1,0 +1,154 @@
+/** Composition root of a deployed coordinator: builds and wires, nothing else. */
+import { hexToBytes } from "@noble/hashes/utils.js";
+import { dirname, join, resolve } from "node:path";
+import type { Logger } from "pino";
+import { createCoordinator, type Coordinator } from "./create.ts";
+import { memberActions } from "./enrol/actions.ts";
+import { openFederation, writeEndpoint } from "./enrol/folder.ts";
+import { readFederationYaml } from "./enrol/init.ts";
+import { ReleaseChain } from "./release/chain.ts";
+import { initialModel } from "./release/initial-model.ts";
+import { publish } from "./release/publish.ts";
+import { systemClock } from "./round/clock.ts";
+import { DEPLOYED, type CoordinatorOptions, type Observer } from "./round/parts.ts";
+import { SocketCoordinatorTransport } from "./transport/server.ts";
+import { evaluatorFor } from "./evaluate/score.ts";
+import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
+import { brotli } from "../shared/node/brotli.ts";
+import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
+import { writeFileDurably } from "../shared/node/files.ts";
+import { readSecretFile } from "../shared/node/identity.ts";
+import { lockFolder } from "../shared/node/lock.ts";
+import { boxSecretOfSeed } from "../shared/secagg/box-key.ts";
+import type { RevocationList } from "../shared/secagg/certificate.ts";
+import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
+
+export interface RunningCoordinator {
+  readonly coordinator: Coordinator;
+  /** The federation's folder, and where its releases and transcripts are written. */
+  readonly folder: string;
+  readonly releases: string;
+  readonly transcripts: string;
+  /** Where it listens, once `coordinator.run` has opened the port. */
+  url(): string;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the federation that `configFile` (federation.yaml) belongs to; `coordinator.run()` starts it.
+ * Throws CONFIG_ codes, COORDINATOR_RUNNING, KEY_FILE, STORE_ codes.
+ */
+export async function openCoordinator(
+  configFile: string,
+  log: Logger,
+  observer: Observer,
+  options: CoordinatorOptions = DEPLOYED,
+): Promise<RunningCoordinator> {
+  const { config } = await readFederationYaml(configFile);
+  const folder = dirname(resolve(configFile));
+  const data = join(folder, "data");
+  const unlock = await lockFolder(join(data, "lock"), "COORDINATOR_RUNNING");
+  try {
+    const crypto = withVerificationCache(new NodeCrypto());
+    const rng = systemRandom();
+    const federation = await openFederation(folder, config, crypto, rng, Date.now);
+    const { identity, key, members, store, blobs, paths } = federation;
+    const { model, labels, input, training } = config;
+    const begin = await initialModel({ model, labels, input, training }, config.seed, data);
+    const configHash = configHashOf(planText(planOf(config)));
+    const { dtype, keyframeEvery } = config.release;
+    const chain = await ReleaseChain.open({
+      federation: identity.federationId,
+      configHash,
+      layout: begin.layout,
+      dtype,
+      keyframeEvery,
+      key,
+      crypto,
+      compression: brotli,
+      store,
+      blobs,
+    });
+    const releases = join(folder, "releases");
+    const transcripts = join(folder, "transcripts");
+    let revocations: RevocationList | null = await federation.revocations();
+    const actions = memberActions(federation, crypto, Date.now);
+    const sockets = new SocketCoordinatorTransport({
+      listen: config.listen,
+      federation: { name: config.federation, id: identity.federationId },
+      crypto,
+      key,
+      rng,
+      members,
+      enrolment: federation.enrolment,
+      blobs,
+      uploads: federation.uploads,
+      log,
+      admin: {
+        token: federation.adminToken,
+        actions: {
+          ...actions,
+          import: async (answers) => {
+            const result = await actions.import(answers);
+            revocations = await federation.revocations();
+            return result;
+          },
+          revoke: async (names) => {
+            const result = await actions.revoke(names);
+            revocations = await federation.revocations();
+            return result;
+          },
+          status: async () => coordinator.status(),
+          pause: async () => coordinator.pause(),
+          resume: async () => coordinator.resume(),
+          trigger: async () => coordinator.trigger(),
+          stop: async () => coordinator.stop("the operator has ended the federation"),
+        },
+      },
+    });
+    const coordinator = createCoordinator({
+      config,
+      federation: identity.federationId,
+      authorityKey: hexToBytes(identity.authorityKey),
+      keys: { signing: key, box: crypto.agreementKey(boxSecretOfSeed(await readSecretFile(paths.key))) },
+      crypto,
+      store,
+      blobs,
+      transport: {
+        start: async (events) => {
+          await sockets.start(events);
+          await writeEndpoint(paths, sockets.url);
+        },
+        send: (client, message) => sockets.send(client, message),
+        stop: () => sockets.stop(),
+      },
+      clock: systemClock,
+      layout: begin.layout,
+      initialParams: begin.params,
+      evaluator: evaluatorFor(labels),
+      chain,
+      publish: (round) => publish({ chain, name: config.federation, config, folder: releases }, round),
+      keepTranscript: (name, text) => writeFileDurably(join(transcripts, `${name}.json`), text),
+      enrolled: () => members.all(),
+      revocations: () => revocations,
+      pause: () => new Promise((done) => setImmediate(done)),
+      observer,
+      options,
+    });
+    return {
+      coordinator,
+      folder,
+      releases,
+      transcripts,
+      url: () => sockets.url,
+      close: async () => {
+        await coordinator.close();
+        await federation.close();
+        await unlock();
+      },
+    };
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}

@@ -1,0 +1,43 @@
+/** The model a federation begins with: its layout, and version 0's params. Builds it once and remembers the layout. */
+import { join } from "node:path";
+import { z } from "zod";
+import { loadEngine } from "../../models/engine/node/load.ts";
+import { buildModel, type ModelConfig } from "../../models/registry.ts";
+import { hashOf } from "../../shared/canonical.ts";
+import { sha256Hex } from "../../shared/ids.ts";
+import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
+import { layoutOf, type ParamLayout } from "../../shared/params/layout.ts";
+
+const layoutFile = z.strictObject({
+  model: sha256Hex,
+  tensors: z.array(z.strictObject({ name: z.string(), shape: z.array(z.int().min(1)) })),
+});
+
+export interface InitialModel {
+  readonly layout: ParamLayout;
+  /** Params of `seed`, equal on every machine. */
+  params(): Promise<Float32Array>;
+}
+
+/** Builds nothing until it has to: a coordinator that restarts needs no engine. `folder`: where the layout is kept. */
+export async function initialModel(config: ModelConfig, seed: number, folder: string): Promise<InitialModel> {
+  const path = join(folder, "layout.json");
+  const model = hashOf(config);
+  const text = await readTextIfAny(path);
+  const kept = text === null ? null : layoutFile.safeParse(JSON.parse(text));
+  if (kept?.success === true && kept.data.model === model) {
+    return { layout: layoutOf(kept.data.tensors), params: async () => (await build(config, seed)).params };
+  }
+  const { layout, params } = await build(config, seed);
+  const tensors = layout.tensors.map(({ name, shape }) => ({ name, shape: [...shape] }));
+  await writeFileDurably(path, JSON.stringify({ model, tensors }));
+  return { layout, params: () => Promise.resolve(params) };
+}
+
+async function build(config: ModelConfig, seed: number): Promise<{ layout: ParamLayout; params: Float32Array }> {
+  await loadEngine();
+  const built = buildModel(config, seed);
+  const params = built.getParams();
+  built.dispose();
+  return { layout: built.layout, params };
+}

@@ -1,0 +1,237 @@
+/**
+ * A whole federation in one process: the shipped coordinator and the shipped client sessions over an in-memory
+ * transport, with real keys, certificates, masks and signatures. Only time, sockets and disks are lighter.
+ */
+import { join } from "node:path";
+import { ModelCache } from "../client/model-cache/cache.ts";
+import { MemoryParamStore } from "../client/model-cache/store.ts";
+import { NO_OUTBOX } from "../client/outbox/outbox.ts";
+import { memoryRoundLog } from "../client/secagg/round-log.ts";
+import { ClientSession } from "../client/session.ts";
+import type { Log } from "../client/session/ports.ts";
+import type { Trainer } from "../client/training/trainer.ts";
+import type { ClientTransport } from "../client/transport/port.ts";
+import { createCoordinator } from "../coordinator/create.ts";
+import { evaluatorOf } from "../coordinator/evaluate/score.ts";
+import { ReleaseChain } from "../coordinator/release/chain.ts";
+import { publish, type Release } from "../coordinator/release/publish.ts";
+import { systemClock } from "../coordinator/round/clock.ts";
+import { SIMULATED, type CoordinatorOptions, type Observer } from "../coordinator/round/parts.ts";
+import type { RoundReport } from "../coordinator/round/report.ts";
+import type { Reason } from "../coordinator/round/state.ts";
+import { MemoryBlobs, MemoryStore } from "../coordinator/store/memory.ts";
+import type { EnrolledClient } from "../coordinator/store/port.ts";
+import { canonicalJson } from "../shared/canonical.ts";
+import type { FederationConfig } from "../shared/config/federation.ts";
+import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
+import { sitePolicy } from "../shared/config/site.ts";
+import type { ClientName, Sha256 } from "../shared/ids.ts";
+import { brotli } from "../shared/node/brotli.ts";
+import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
+import { writeFileDurably } from "../shared/node/files.ts";
+import type { SecureRng } from "../shared/rng/secure.ts";
+import { boxSecretOfSeed } from "../shared/secagg/box-key.ts";
+import { issueCertificate, type Certificate } from "../shared/secagg/certificate.ts";
+import type { CryptoPort, SigningKey } from "../shared/secagg/crypto-port.ts";
+import { toBase64 } from "../shared/secagg/encoding.ts";
+import { federationId } from "../shared/secagg/session.ts";
+import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
+import { InMemoryNetwork } from "./in-memory-transport.ts";
+
+export interface SimulatedFederation {
+  readonly config: FederationConfig;
+  /** Stable client names: seeds derive from them. All trainers have one layout. */
+  readonly trainers: ReadonlyMap<ClientName, Trainer>;
+  readonly initialParams: () => Promise<Float32Array>;
+  /** Where releases/ and transcripts/ are written; null: nowhere. */
+  readonly out: string | null;
+  readonly observer?: Observer;
+  readonly options?: Partial<CoordinatorOptions>;
+  readonly log?: Log;
+  /** Count bytes of control messages, too. */
+  readonly countMessages?: boolean;
+}
+
+export interface SimulationResult {
+  /** Why it ended. */
+  readonly reason: Reason;
+  readonly rounds: readonly RoundReport[];
+  /** Newest version R, its hash, and its release where one was published. */
+  readonly params: Float32Array;
+  readonly version: number;
+  readonly paramsHash: Sha256;
+  readonly parentHash: Sha256 | null;
+  readonly release: Release | null;
+}
+
+const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
+/** Long enough for any simulation; certificates are made anew for each. */
+const VALID_MS = 366 * 86_400_000;
+
+/** Runs the federation to its stop rule. `signal` ends it after the round under way. */
+export async function simulateFederation(
+  setting: SimulatedFederation,
+  signal?: AbortSignal,
+): Promise<SimulationResult> {
+  const { config, trainers, out } = setting;
+  const crypto = withVerificationCache(new NodeCrypto());
+  const random = systemRandom();
+  const [first] = trainers.values();
+  if (first === undefined) throw new Error("a federation has clients");
+  const { layout, statistics } = first;
+
+  const seed = random.bytes(32);
+  const keys = { signing: crypto.signingKey(seed), box: crypto.agreementKey(boxSecretOfSeed(seed)) };
+  const members = enrol(crypto, random, config.federation, [...trainers.keys()]);
+  const store = new MemoryStore();
+  const blobs = new MemoryBlobs();
+  const network = new InMemoryNetwork({ blobs, countMessages: setting.countMessages ?? false });
+  const chain = await ReleaseChain.open({
+    federation: members.federation,
+    configHash: configHashOf(planText(planOf(config))),
+    layout,
+    dtype: config.release.dtype,
+    keyframeEvery: config.release.keyframeEvery,
+    key: keys.signing,
+    crypto,
+    compression: brotli,
+    store,
+    blobs,
+  });
+  const folder = out === null ? null : join(out, "releases");
+  const context = { chain, name: config.federation, config, folder };
+  let release: Release | null = null;
+  const rounds: RoundReport[] = [];
+  const coordinator = createCoordinator({
+    config,
+    federation: members.federation,
+    authorityKey: members.authorityKey,
+    keys,
+    crypto,
+    store,
+    blobs,
+    transport: network.coordinator(),
+    clock: systemClock,
+    layout,
+    initialParams: setting.initialParams,
+    evaluator: evaluatorOf(statistics),
+    chain,
+    publish: async (round) => (release = await publish(context, round)),
+    keepTranscript: async (name, text) => {
+      if (out !== null) await writeFileDurably(join(out, "transcripts", `${name}.json`), text);
+    },
+    enrolled: () => members.enrolled,
+    revocations: () => null,
+    pause: () => new Promise((done) => setImmediate(done)),
+    observer: {
+      ...setting.observer,
+      round: (report) => {
+        rounds.push(report);
+        setting.observer?.round?.(report);
+      },
+    },
+    options: { ...SIMULATED, ...setting.options },
+  });
+
+  const transports = members.clients.map(({ name }) => network.client(name));
+  // One cache for all: in one process the same version need not be held by every client.
+  const models = new ModelCache({
+    federation: members.federation,
+    coordinatorKey: keys.signing.publicKey,
+    layout,
+    store: new MemoryParamStore(),
+    transport: transports[0] as ClientTransport,
+    crypto,
+    compression: brotli,
+  });
+  const sessions = members.clients.map(({ name, signingKey, certificate }, index) => {
+    return new ClientSession({
+      self: { name, signingKey, certificate },
+      pinned: {
+        federation: members.federation,
+        coordinatorKey: keys.signing.publicKey,
+        authorityKey: members.authorityKey,
+      },
+      policy: sitePolicy.parse({
+        minCohort: config.schedule.cohort.min,
+        minSurvivors: config.schedule.minSurvivors,
+        requireSecureAggregation: config.secureAggregation.mode,
+        models: [config.model.name],
+      }),
+      transport: transports[index] as ClientTransport,
+      approvals: {
+        covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "simulation" }),
+      },
+      roundLog: memoryRoundLog(),
+      outbox: NO_OUTBOX,
+      crypto,
+      random,
+      log: setting.log ?? SILENT,
+      now: Date.now,
+      workplace: async () => ({
+        trainer: trainers.get(name) as Trainer,
+        models,
+        install: null,
+        dispose: () => {},
+      }),
+      keepPlan: async () => {},
+      keepScore: async () => {},
+      options: { heartbeatMs: null, approvalPollMs: 1_000, keepResult: false },
+    });
+  });
+
+  const stop = () => void coordinator.stop("interrupted").catch(() => undefined);
+  signal?.addEventListener("abort", stop, { once: true });
+  // The coordinator's timers do not keep a process alive; its rounds do.
+  const alive = setInterval(() => {}, 2 ** 30);
+  try {
+    for (const session of sessions) session.start();
+    const reason = await coordinator.run();
+    const newest = chain.newest;
+    if (newest === null) throw new Error("the federation ended before it began");
+    const { params, version, link } = newest;
+    return { reason, rounds, params, version, paramsHash: link.paramsHash, parentHash: link.parentHash, release };
+  } finally {
+    clearInterval(alive);
+    signal?.removeEventListener("abort", stop);
+    await Promise.all(sessions.map((session) => session.stop()));
+    await coordinator.close();
+  }
+}
+
+interface Members {
+  readonly federation: Sha256;
+  readonly authorityKey: Uint8Array;
+  readonly enrolled: readonly EnrolledClient[];
+  readonly clients: readonly {
+    readonly name: ClientName;
+    readonly signingKey: SigningKey;
+    readonly certificate: Certificate;
+  }[];
+}
+
+function enrol(crypto: CryptoPort, random: SecureRng, name: string, names: readonly ClientName[]): Members {
+  const authority = crypto.signingKey(random.bytes(32));
+  const federation = federationId(crypto, name, authority.publicKey);
+  const now = Date.now();
+  const clients = names.map((client, index) => {
+    const signingKey = crypto.signingKey(random.bytes(32));
+    const certificate = issueCertificate(authority, {
+      federation,
+      name: client,
+      key: toBase64(signingKey.publicKey),
+      issuedAt: now - 1_000,
+      expiresAt: now + VALID_MS,
+      serial: index.toString(16).padStart(16, "0"),
+    });
+    return { name: client, signingKey, certificate };
+  });
+  const enrolled = clients.map(({ name: client, signingKey, certificate }) => ({
+    name: client,
+    signingKey: Buffer.from(signingKey.publicKey).toString("hex") as Sha256,
+    certificate: canonicalJson(certificate),
+    enrolledAt: now,
+    revoked: false,
+  }));
+  return { federation, authorityKey: authority.publicKey, enrolled, clients };
+}
