@@ -27,8 +27,10 @@ export function lossAndGradient(
   const { losses } = config.training;
   const learned = uncertaintyCount(config) > 0;
   const start = learned ? tf.tidy(() => tf.variable(tf.tensor1d(values.slice(layout.length)))) : null;
+  let total = 0;
   try {
-    return tf.tidy(() => {
+    // Nothing is returned from the scope: it would walk through every value of a typed array.
+    tf.tidy(() => {
       let labelled = true;
       const { value, grads } = tf.variableGrads(() => {
         const perHead = new Map<(typeof TASKS)[number], tf.Scalar>();
@@ -42,15 +44,16 @@ export function lossAndGradient(
         if (!labelled) return tf.mul(tf.sum([...outputs.values()][0] as tf.Tensor), 0) as tf.Scalar;
         return combineLosses(perHead, losses, start);
       }, [...variables, ...(start === null ? [] : [start])]);
-      if (!labelled) return { loss: 0, gradient };
+      if (!labelled) return;
       for (const [i, slot] of layout.tensors.entries()) {
         const found = grads[(variables[i] as tf.Variable).name];
         if (found != null) gradient.set(found.dataSync<"float32">(), slot.offset);
       }
       const weights = start === null ? undefined : grads[start.name];
       if (weights != null) gradient.set(weights.dataSync<"float32">(), layout.length);
-      return { loss: value.dataSync()[0] as number, gradient };
+      total = value.dataSync()[0] as number;
     });
+    return { loss: total, gradient };
   } finally {
     start?.dispose();
   }

@@ -116,7 +116,7 @@ function multiply<T extends tf.Tensor>(x: T, factor: tf.Tensor): T {
 /** Sum of squares over positions, [B * C]. */
 function sumOfSquares(x: tf.Tensor): Float32Array | Float64Array {
   const native = nativeKernels();
-  if (native === null) return tf.tidy(() => tf.sum(tf.square(x), positionAxes(x)).dataSync<"float32">());
+  if (native === null) return tf.sum(tf.square(x), positionAxes(x)).dataSync<"float32">();
   const norm = native.run(
     "EuclideanNorm",
     [native.types.float, native.types.index("Tidx"), native.bool("keep_dims", false)],
