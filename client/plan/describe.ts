@@ -51,13 +51,15 @@ function onWhat(plan: TrainingPlan): string[] {
 }
 
 function whatLeaves(plan: TrainingPlan): string[] {
-  const secure = plan.secureAggregation.mode !== "off";
+  const inSums = plan.secureAggregation.mode !== "off";
   return [
     "Once a round: by how much training changed the model's numbers, and sums of losses and example counts.",
-    `After a round: counts that make up the scores on the held-out data.${secure ? " Both only inside a sum over all sites." : ""}`,
+    "After a round: counts that make up the scores on the held-out data.",
+    inSums
+      ? "Both leave masked; nobody but this site can read them, only their sums over the sites of the round."
+      : "The coordinator can read both for this site alone; nobody else can.",
     "Along the way: that this site is ready, how many training steps are done, and cryptographic keys made for one round.",
-    "Never: pictures, depth maps, captions, labels, file names, or scores of this site alone." +
-      (secure ? "" : " (The coordinator can read this site's own change of the model and counts.)"),
+    "Never: pictures, depth maps, captions, labels or file names.",
     "Everything that leaves is listed by `allulook outbox`.",
   ];
 }

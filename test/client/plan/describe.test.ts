@@ -1,0 +1,68 @@
+import { describe, expect, test } from "@jest/globals";
+import { describePlan } from "../../../client/plan/describe.ts";
+import { federationConfig } from "../../../shared/config/federation.ts";
+import { planOf } from "../../../shared/config/plan.ts";
+import { sitePolicy } from "../../../shared/config/site.ts";
+
+const words = (federation: object, site: object = {}) =>
+  describePlan(planOf(federationConfig.parse({ federation: "lungs", ...federation })), sitePolicy.parse(site))
+    .flatMap(({ title, lines }) => [title, ...lines])
+    .join("\n");
+
+const hospital = {
+  labels: { detection: ["lesion"], segmentation: ["background", "lesion"], scene: ["benign"], depth: { kind: "none" } },
+  training: { localSteps: 20, batchSize: 8 },
+  schedule: { rounds: 12, cohort: { min: 4, max: 16 }, minSurvivors: 3 },
+};
+
+describe("the plan in plain words", () => {
+  test("says what is trained, on what, with whom", () => {
+    const text = words(hospital);
+    for (const part of [
+      "allulook4",
+      "lungs",
+      "find objects (lesion)",
+      "outline areas (background, lesion)",
+      "name the scene (benign)",
+      "12 rounds",
+      "20 steps",
+      "8 pictures",
+      "colour pictures, depth maps, captions",
+      "20 % of them are held out",
+      "4 to 16 sites",
+    ]) {
+      expect(text).toContain(part);
+    }
+    expect(text).not.toContain("estimate depth");
+  });
+
+  test("names only the modalities and passes that there are", () => {
+    const text = words({ input: { modalities: ["rgb"] }, training: { localEpochs: 2 }, labels: { scene: ["a"] } });
+    expect(text).toContain("This site's colour pictures,");
+    expect(text).toContain("2 passes over the data");
+    expect(text).not.toContain("pictures, depth maps, captions, scaled");
+  });
+
+  test.each([
+    ["malicious", "even if it cheats", "CAN read"],
+    ["semi-honest", "only while the coordinator follows the protocol", "CAN read"],
+    ["off", "can read both for this site alone", "only their sums"],
+  ])("says what %s protects", (mode, said, unsaid) => {
+    const text = words({ secureAggregation: { mode } });
+    expect(text).toContain(said);
+    expect(text).not.toContain(unsaid);
+  });
+
+  test("never calls it private where there is no differential privacy, and says who can invent members", () => {
+    expect(words({})).toContain("No differential privacy");
+    expect(words({})).toContain("it could invent members");
+    expect(words({ authority: "offline" })).toContain("does not hold");
+  });
+
+  test("shows what the site's own policy refuses, with what to do", () => {
+    const text = words({ secureAggregation: { mode: "off" } }, { models: ["cnn"] });
+    expect(text).toMatch(/REFUSED: policy\.models.*POLICY_MODEL/);
+    expect(text).toMatch(/REFUSED: policy\.requireSecureAggregation.*POLICY_SECURE_AGGREGATION/);
+    expect(words({})).toContain("Allowed, once a person has approved it.");
+  });
+});
