@@ -20,8 +20,7 @@ import type {
   Survivors,
   Unmask,
 } from "../../shared/secagg/messages.ts";
-import { bytesOf, MaskPass, type WordBits, type Words } from "../../shared/secagg/mask.ts";
-import { BLOCK_BYTES } from "../../shared/secagg/simd.ts";
+import { inlineMasker, type Masker, type WordBits, type Words } from "../../shared/secagg/mask.ts";
 import { consistencyPayload } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { COORDINATOR, sign, verifyStatement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";
@@ -50,10 +49,9 @@ export interface ClientRoundOptions {
   readonly clock: () => number;
   /** Awaited every few milliseconds of masking, so that heartbeats go out. */
   readonly pause?: () => Promise<void>;
+  /** Where masking runs: a pool of threads, or by default this one. */
+  readonly masker?: Masker;
 }
-
-/** Bytes masked between two pauses. */
-const PAUSE_BYTES = 1 << 20;
 
 interface Answered {
   readonly request: string;
@@ -149,17 +147,9 @@ export class ClientRound {
       });
     }
     this.#maskingBegan = true;
-    const pass = new MaskPass(crypto, this.#secrets.masks());
-    const hasher = crypto.hasher();
-    const block = BLOCK_BYTES / words.BYTES_PER_ELEMENT;
-    const pauseEvery = PAUSE_BYTES / words.BYTES_PER_ELEMENT;
-    for (let at = 0; at < words.length; at += block) {
-      const part = words.subarray(at, at + block);
-      pass.apply(part);
-      hasher.update(bytesOf(part));
-      if (pause && (at + block) % pauseEvery === 0) await pause();
-    }
-    this.#maskedHash = bytesToHex(hasher.digest()) as Sha256;
+    const masker = this.#options.masker ?? inlineMasker(crypto, pause);
+    const digest = await masker(words, this.#secrets.masks());
+    this.#maskedHash = bytesToHex(digest) as Sha256;
     const message = this.#sign("masked-input", { hash: this.#maskedHash, words: words.length });
     return this.#answer("masked-input", "", message) as SignedStep;
   }

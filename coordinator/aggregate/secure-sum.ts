@@ -4,8 +4,16 @@
  */
 import { CodedError } from "../../shared/errors.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
-import { MaskPass, newWords, type Mask, type WordBits, type Words } from "../../shared/secagg/mask.ts";
-import { BLOCK_BYTES } from "../../shared/secagg/simd.ts";
+import {
+  blocksOf,
+  bytesOf,
+  MaskPass,
+  newWords,
+  type Mask,
+  type WordBits,
+  type Words,
+} from "../../shared/secagg/mask.ts";
+import { BLOCK_BYTES, SimdBlock } from "../../shared/secagg/simd.ts";
 
 /** One vector of the sum: a file or memory. */
 export interface VectorSource {
@@ -16,12 +24,14 @@ export interface VectorSource {
 }
 
 export function memorySource(words: Words): VectorSource {
-  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  const bytes = bytesOf(words);
   return { byteLength: bytes.length, read: (at, byteLength) => bytes.subarray(at, at + byteLength) };
 }
 
-/** Bytes read of one vector at a time. */
-const READ_BYTES = 16 * BLOCK_BYTES;
+/** Blocks passed over between two pauses, all vectors and masks together: a few milliseconds. */
+const BLOCKS_PER_PAUSE = 256;
+/** Blocks read of one vector at a time, at most. */
+const BLOCKS_PER_READ = 16;
 
 /**
  * Adds all vectors mod 2^m, then applies `masks` (of `remainingMasks`; none when aggregation is not secure).
@@ -45,24 +55,29 @@ export async function secureSum(
     }
   }
   const pass = new MaskPass(crypto, masks);
-  const size = sum.BYTES_PER_ELEMENT;
-  for (let at = 0; at < sum.byteLength; at += READ_BYTES) {
-    const part = sum.subarray(at / size, (at + READ_BYTES) / size);
-    for (const vector of vectors) addBytes(part, await vector.read(at, part.byteLength));
-    for (let block = 0; block < part.length; block += BLOCK_BYTES / size) {
-      pass.apply(part.subarray(block, block + BLOCK_BYTES / size));
+  const adder = new SimdBlock();
+  const passing = Math.max(1, vectors.length + masks.length);
+  const blocks = Math.min(BLOCKS_PER_READ, Math.max(1, Math.floor(BLOCKS_PER_PAUSE / passing)));
+  const words = (blocks * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;
+  for (let at = 0; at < sum.length; at += words) {
+    const part = sum.subarray(at, at + words);
+    for (const vector of vectors) {
+      const bytes = await vector.read(at * sum.BYTES_PER_ELEMENT, part.byteLength);
+      addBytes(adder, part, bytes, layout.wordBits);
     }
+    for (const block of blocksOf(part)) pass.apply(block);
     await pause();
   }
   return sum;
 }
 
-function addBytes(target: Words, bytes: Uint8Array): void {
-  const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  const length = target.length;
-  const source =
-    target instanceof Uint32Array
-      ? new Uint32Array(buffer, byteOffset, length)
-      : new Uint16Array(buffer, byteOffset, length);
-  for (let i = 0; i < length; i++) target[i] = (target[i] as number) + (source[i] as number);
+function addBytes(adder: SimdBlock, target: Words, bytes: Uint8Array, wordBits: WordBits): void {
+  let at = 0;
+  for (const block of blocksOf(target)) {
+    const sum = bytesOf(block);
+    adder.load(sum);
+    adder.combine(bytes.subarray(at, at + sum.length), wordBits, 1);
+    adder.store(sum);
+    at += sum.length;
+  }
 }

@@ -78,9 +78,39 @@ export class MaskPass {
   }
 }
 
+/** The vector in blocks: views, not copies. */
+export function* blocksOf(vector: Words): Generator<Words> {
+  const step = BLOCK_BYTES / vector.BYTES_PER_ELEMENT;
+  for (let at = 0; at < vector.length; at += step) yield vector.subarray(at, at + step);
+}
+
 /** Applies masks to a whole vector in place. */
 export function addMasks(crypto: CryptoPort, vector: Words, masks: readonly Mask[]): void {
   const pass = new MaskPass(crypto, masks);
-  const step = BLOCK_BYTES / vector.BYTES_PER_ELEMENT;
-  for (let at = 0; at < vector.length; at += step) pass.apply(vector.subarray(at, at + step));
+  for (const block of blocksOf(vector)) pass.apply(block);
+}
+
+/** Masks a vector in place and gives the SHA-256 of the masked words. */
+export type Masker = (vector: Words, masks: readonly Mask[]) => Promise<Uint8Array>;
+
+/** Blocks of all masks together between two pauses: a few milliseconds. */
+const BLOCKS_PER_PAUSE = 256;
+
+/** Masks on this thread. `pause` is awaited every few milliseconds, so that heartbeats go out. */
+export function inlineMasker(crypto: CryptoPort, pause?: () => Promise<void>): Masker {
+  return async (vector, masks) => {
+    const pass = new MaskPass(crypto, masks);
+    const hasher = crypto.hasher();
+    let passed = 0;
+    for (const block of blocksOf(vector)) {
+      pass.apply(block);
+      hasher.update(bytesOf(block));
+      passed += masks.length + 1;
+      if (pause && passed >= BLOCKS_PER_PAUSE) {
+        passed = 0;
+        await pause();
+      }
+    }
+    return hasher.digest();
+  };
 }

@@ -38,21 +38,17 @@ function section(id: number, content: readonly number[]): number[] {
 
 function body(operation: readonly number[]): number[] {
   const memory = (offset: number) => [0x04, ...leb(offset)]; // aligned to 2^4
-  const sixteenBytes = (offset: number) => [
-    ...[LOCAL_GET, 0],
-    ...[LOCAL_GET, 0, ...V128_LOAD, ...memory(offset)],
-    ...[LOCAL_GET, 0, ...V128_LOAD, ...memory(BLOCK_BYTES + offset)],
-    ...operation,
-    ...[...V128_STORE, ...memory(offset)],
-  ];
+  const load = (offset: number) => [LOCAL_GET, 0, ...V128_LOAD, ...memory(offset)];
+  const sixteenBytes = (offset: number) =>
+    [[LOCAL_GET, 0], load(offset), load(BLOCK_BYTES + offset), operation, V128_STORE, memory(offset)].flat();
   const code = [
-    0, // no further locals
-    ...[LOOP, EMPTY_TYPE],
-    ...[0, 16, 32, 48].flatMap(sixteenBytes),
-    ...[LOCAL_GET, 0, I32_CONST, 0xc0, 0x00, I32_ADD, LOCAL_SET, 0], // 64 as signed LEB128
-    ...[LOCAL_GET, 0, LOCAL_GET, 1, I32_LT_U, BR_IF, 0],
-    ...[END, END],
-  ];
+    [0], // no further locals
+    [LOOP, EMPTY_TYPE],
+    [0, 16, 32, 48].flatMap(sixteenBytes),
+    [LOCAL_GET, 0, I32_CONST, 0xc0, 0x00, I32_ADD, LOCAL_SET, 0], // 64 as signed LEB128
+    [LOCAL_GET, 0, LOCAL_GET, 1, I32_LT_U, BR_IF, 0],
+    [END, END],
+  ].flat();
   return [...leb(code.length), ...code];
 }
 
@@ -61,14 +57,14 @@ function text(name: string): number[] {
 }
 
 function assemble(): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, vector([[0x60, ...vector([[I32], [I32]]), 0]])), // one type: (i32, i32) -> ()
-    ...section(3, vector(NAMES.map(() => [0]))),
-    ...section(5, vector([[0x00, 2]])), // memory of two pages
-    ...section(7, vector([[...text("memory"), 2, 0], ...NAMES.map((name, i) => [...text(name), 0, i])])),
-    ...section(10, vector(NAMES.map((name) => body(OPERATIONS[name])))),
-  ]);
+  const magic = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+  const types = section(1, vector([[0x60, ...vector([[I32], [I32]]), 0]])); // one: (i32, i32) -> ()
+  const functions = section(3, vector(NAMES.map(() => [0])));
+  const memory = section(5, vector([[0x00, 2]])); // two pages
+  const names = NAMES.map((name, i) => [...text(name), 0, i]);
+  const exported = section(7, vector([[...text("memory"), 2, 0], ...names]));
+  const code = section(10, vector(NAMES.map((name) => body(OPERATIONS[name]))));
+  return Uint8Array.from([magic, types, functions, memory, exported, code].flat());
 }
 
 let compiled: WebAssembly.Module | undefined;

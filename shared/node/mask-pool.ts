@@ -1,0 +1,115 @@
+/**
+ * Masking in threads: the event loop stays free, and the clients of a simulation mask side by side. A vector goes to
+ * one thread, piece by piece, so that memory stays bounded and the words are masked in place.
+ */
+import { Worker } from "node:worker_threads";
+import { bytesOf, inlineMasker, type Mask, type Masker, type Words } from "../secagg/mask.ts";
+import { BLOCK_BYTES } from "../secagg/simd.ts";
+import { NodeCrypto } from "./crypto.ts";
+import type { FromMaskService, Port, ToMaskService } from "./mask-service.ts";
+
+const PIECE_BYTES = 16 * BLOCK_BYTES;
+/** Pieces under way to one thread for one vector. */
+const PIECES_UNDER_WAY = 3;
+/** Shorter vectors are masked faster than they are sent. */
+const LEAST_BYTES = 4 * PIECE_BYTES;
+
+/** One end of a masking thread. */
+type Service = Port<FromMaskService, ToMaskService>;
+
+interface Job {
+  readonly source: Uint8Array;
+  sent: number;
+  masked: number;
+  finish(digest: Uint8Array): void;
+  fail(error: unknown): void;
+}
+
+export class MaskPool {
+  readonly #threads: Thread[];
+  readonly #workers: Worker[];
+
+  /** @param size threads; one per core */
+  constructor(size: number) {
+    this.#workers = Array.from({ length: size }, () => new Worker(new URL("./mask-worker.js", import.meta.url)));
+    this.#threads = this.#workers.map((worker) => new Thread(worker));
+    for (const [i, worker] of this.#workers.entries()) {
+      worker.unref();
+      worker.on("error", (error) => this.#threads[i]?.fail(error));
+    }
+  }
+
+  readonly mask: Masker = async (vector, masks) => {
+    if (vector.byteLength < LEAST_BYTES) return inlineMasker(new NodeCrypto())(vector, masks);
+    const thread = this.#threads.toSorted((a, b) => a.load - b.load)[0] as Thread;
+    const worker = this.#workers[this.#threads.indexOf(thread)] as Worker;
+    worker.ref();
+    try {
+      return await thread.mask(vector, masks);
+    } finally {
+      if (thread.load === 0) worker.unref();
+    }
+  };
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}
+
+/** Sends vectors to one masking service and writes what comes back over them. */
+export class Thread {
+  readonly #service: Service;
+  readonly #jobs = new Map<number, Job>();
+  #sequence = 0;
+
+  constructor(service: Service) {
+    this.#service = service;
+    service.on("message", (message) => this.#receive(message));
+  }
+
+  /** Vectors under way. */
+  get load(): number {
+    return this.#jobs.size;
+  }
+
+  mask(vector: Words, masks: readonly Mask[]): Promise<Uint8Array> {
+    const id = ++this.#sequence;
+    const wordBits = vector.BYTES_PER_ELEMENT === 4 ? 32 : 16;
+    return new Promise((finish, fail) => {
+      const job: Job = { source: bytesOf(vector), sent: 0, masked: 0, finish, fail };
+      this.#jobs.set(id, job);
+      this.#service.postMessage({ kind: "begin", job: id, wordBits, masks }, []);
+      for (let i = 0; i < PIECES_UNDER_WAY; i++) this.#send(id, job, new Uint8Array(PIECE_BYTES));
+    });
+  }
+
+  /** Every vector under way fails. */
+  fail(error: unknown): void {
+    for (const job of this.#jobs.values()) job.fail(error);
+    this.#jobs.clear();
+  }
+
+  #send(id: number, job: Job, memory: Uint8Array<ArrayBuffer>): void {
+    const piece = job.source.subarray(job.sent, job.sent + PIECE_BYTES);
+    if (piece.length === 0) return;
+    const bytes = memory.subarray(0, piece.length);
+    bytes.set(piece);
+    job.sent += piece.length;
+    this.#service.postMessage({ kind: "piece", job: id, bytes }, [bytes.buffer]);
+    if (job.sent === job.source.length) this.#service.postMessage({ kind: "end", job: id }, []);
+  }
+
+  #receive(message: FromMaskService): void {
+    const job = this.#jobs.get(message.job);
+    if (!job) return;
+    if (message.kind === "digest") {
+      this.#jobs.delete(message.job);
+      job.finish(message.digest);
+      return;
+    }
+    // Pieces come back in the order in which they were sent.
+    job.source.set(message.bytes, job.masked);
+    job.masked += message.bytes.length;
+    this.#send(message.job, job, message.bytes);
+  }
+}
