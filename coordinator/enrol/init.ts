@@ -1,15 +1,14 @@
 /** Makes a federation's folder: federation.yaml with comments, the coordinator's keys, and the authority or its public part. */
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { parse as parseYaml, YAMLParseError } from "yaml";
-import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
-import { parseConfig } from "../../shared/config/parse.ts";
+import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { createSecretFile } from "../../shared/node/identity.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { federationId } from "../../shared/secagg/session.ts";
+import { parseFederationConfig } from "../config.ts";
 import { authorityPaths, createAuthority, readAuthorityFile, type AuthorityFile } from "./authority.ts";
 import { federationYaml } from "./federation-yaml.ts";
 import { federationPaths, type FederationPaths } from "./folder.ts";
@@ -42,7 +41,7 @@ export async function initFederation(
     host: options.host,
     port: options.port,
   });
-  parseConfig(federationConfig, parseYaml(yaml), "federation.yaml");
+  parseFederationConfig(yaml);
   if (offline !== null) checkAuthorityFile(crypto, offline, name);
 
   await mkdir(paths.root, { recursive: true, mode: 0o700 });
@@ -78,12 +77,6 @@ export async function readFederationYaml(file: string): Promise<{ paths: Federat
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     throw new CodedError("CONFIG_INVALID", `cannot read ${path}`, { file: path }, { cause: error });
   });
-  try {
-    const config = parseConfig(federationConfig, parseYaml(text), path);
-    return { paths: federationPaths(dirname(path)), config };
-  } catch (error) {
-    if (error instanceof YAMLParseError)
-      throw new CodedError("CONFIG_INVALID", `${path}: ${error.message}`, { file: path });
-    throw error;
-  }
+  const { config } = parseFederationConfig(text, path);
+  return { paths: federationPaths(dirname(path)), config };
 }

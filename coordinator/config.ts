@@ -1,0 +1,117 @@
+/** Reads federation.yaml: the schema of every field, then what only several fields together can get wrong. */
+import { readFile } from "node:fs/promises";
+import { parse, YAMLParseError } from "yaml";
+import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
+import { parseConfig } from "../shared/config/parse.ts";
+import { CodedError } from "../shared/errors.ts";
+import { proveHeadroom } from "../shared/quantize/fixed-point.ts";
+import { limbsFor } from "../shared/quantize/limbs.ts";
+import { checkThresholds, thresholds } from "../shared/secagg/thresholds.ts";
+import { parseSchedule } from "./schedule/schedule.ts";
+
+export interface CheckedConfig {
+  readonly config: FederationConfig;
+  /** Dropouts that a round of the smallest cohort tolerates, to be told to the operator. */
+  readonly tolerated: number;
+}
+
+/** Throws CONFIG_INVALID with file, field, what was expected and what came, or CONFIG_HEADROOM. */
+export async function readFederationConfig(path: string): Promise<CheckedConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : String(error);
+    throw new CodedError("CONFIG_INVALID", `${path}: ${why}`, { file: path }, { cause: error });
+  }
+  return parseFederationConfig(text, path);
+}
+
+/** As {@link readFederationConfig}, from the file's text. */
+export function parseFederationConfig(text: string, file = "federation.yaml"): CheckedConfig {
+  let value: unknown;
+  try {
+    value = parse(text, { uniqueKeys: true });
+  } catch (error) {
+    const line = error instanceof YAMLParseError ? error.linePos?.[0].line : undefined;
+    const where = line === undefined ? "" : ` line ${line}:`;
+    const message = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+    throw new CodedError("CONFIG_INVALID", `${file}:${where} not YAML: ${message}`, { file, line }, { cause: error });
+  }
+  return checkFederationConfig(parseConfig(federationConfig, value, file), file);
+}
+
+/** The checks across fields. */
+export function checkFederationConfig(config: FederationConfig, file = "federation.yaml"): CheckedConfig {
+  try {
+    const tolerated = checkCohort(config);
+    checkSums(config);
+    parseSchedule(config.schedule.every);
+    checkStopRule(config);
+    checkTraining(config);
+    checkListen(config);
+    return { config, tolerated };
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    throw new CodedError(error.code, `${file}: ${error.message}`, { file, ...error.details }, { cause: error });
+  }
+}
+
+function checkCohort({ schedule, secureAggregation: { mode } }: FederationConfig): number {
+  const { cohort, minSurvivors } = schedule;
+  if (mode !== "off") return checkThresholds({ mode, minSurvivors, cohort });
+  if (cohort.max < cohort.min) throw invalid("schedule.cohort.max", `at least cohort.min (${cohort.min})`, cohort.max);
+  if (minSurvivors > cohort.min) {
+    throw invalid("schedule.minSurvivors", `at most cohort.min (${cohort.min})`, minSurvivors);
+  }
+  return cohort.min - minSurvivors;
+}
+
+function checkSums({ schedule: { cohort }, secureAggregation: { wordBits, maxWeight } }: FederationConfig): void {
+  proveHeadroom({ wordBits, cohortMax: cohort.max, maxWeight });
+  limbsFor(wordBits, cohort.max);
+}
+
+function checkStopRule({ schedule: { untilMetric } }: FederationConfig): void {
+  if (untilMetric === null) return;
+  const { atLeast, atMost } = untilMetric;
+  if ((atLeast === undefined) === (atMost === undefined)) {
+    throw invalid("schedule.untilMetric", "one of atLeast and atMost", JSON.stringify({ atLeast, atMost }));
+  }
+}
+
+function checkTraining({ labels, training, strategy, evaluation }: FederationConfig): void {
+  const heads = labels.detection.length + labels.segmentation.length + labels.scene.length;
+  if (heads === 0 && labels.depth.kind === "none") {
+    throw invalid("labels", "classes for at least one head, or depth", "none");
+  }
+  for (const head of ["detection", "segmentation", "scene"] as const) {
+    const twice = labels[head].find((name, i) => labels[head].indexOf(name) !== i);
+    if (twice !== undefined) throw invalid(`labels.${head}`, "every class once", twice);
+  }
+  if (strategy.name === "fedprox" && training.proximal > 0 && training.proximal !== strategy.mu) {
+    throw invalid("training.proximal", `0 or strategy.mu (${strategy.mu})`, training.proximal);
+  }
+  if (evaluation.holdout > 0.9) throw invalid("evaluation.holdout", "at most 0.9", evaluation.holdout);
+}
+
+function checkListen({ listen: { tls, behindProxy } }: FederationConfig): void {
+  if (tls !== null && behindProxy) throw invalid("listen.behindProxy", "false where tls is given", behindProxy);
+}
+
+/** What the operator is told about the smallest cohort, in one sentence. */
+export function toleranceText({ config, tolerated }: CheckedConfig): string {
+  const { cohort } = config.schedule;
+  const { mode } = config.secureAggregation;
+  const dropouts = tolerated === 0 ? "no dropout" : tolerated === 1 ? "one dropout" : `${tolerated} dropouts`;
+  const shares = mode === "off" ? "" : ` (threshold ${thresholds(cohort.min, mode).selfMask} of ${cohort.min})`;
+  return `a round of the smallest cohort, ${cohort.min} clients, tolerates ${dropouts}${shares}`;
+}
+
+function invalid(field: string, expected: string, got: unknown): CodedError {
+  return new CodedError("CONFIG_INVALID", `${field}: expected ${expected}, got ${String(got)}`, {
+    field,
+    expected,
+    got,
+  });
+}

@@ -1,0 +1,89 @@
+import { describe, expect, test } from "@jest/globals";
+import { parseFederationConfig, readFederationConfig, toleranceText } from "../../coordinator/config.ts";
+import { CodedError } from "../../shared/errors.ts";
+
+const LABELS = "labels: { segmentation: [background, lesion] }\n";
+
+function failure(text: string): CodedError {
+  try {
+    parseFederationConfig(text);
+  } catch (error) {
+    if (error instanceof CodedError) return error;
+    throw error;
+  }
+  throw new Error("accepted");
+}
+
+describe("federation.yaml", () => {
+  test("the smallest one gets every default", () => {
+    const checked = parseFederationConfig(`federation: wards\n${LABELS}`);
+    expect(checked.config.schedule.cohort).toEqual({ fraction: 1, min: 4, max: 64, overSelect: 1.3 });
+    expect(checked.config.schedule.phaseDeadlines.recruit).toBe(600_000);
+    expect(checked.tolerated).toBe(1);
+    expect(toleranceText(checked)).toBe(
+      "a round of the smallest cohort, 4 clients, tolerates one dropout (threshold 3 of 4)",
+    );
+  });
+
+  test.each([
+    ["federation: x\nfedration: x\n", "CONFIG_INVALID", "fedration"],
+    ["federation: Wards\n", "CONFIG_INVALID", "federation"],
+    [`federation: wards\n${LABELS}schedule: { cohort: { min: 0 } }\n`, "CONFIG_INVALID", "schedule.cohort.min"],
+    [`federation: wards\n${LABELS}schedule: { minSurvivors: 2 }\n`, "CONFIG_INVALID", "schedule.minSurvivors"],
+    [`federation: wards\n${LABELS}schedule: { cohort: { max: 100 } }\n`, "CONFIG_INVALID", "schedule.cohort.max"],
+    [`federation: wards\n${LABELS}schedule: { cohort: { min: 8, max: 6 } }\n`, "CONFIG_INVALID", "schedule.cohort.max"],
+    [
+      `federation: wards\n${LABELS}schedule: { cohort: { min: 4 }, minSurvivors: 5 }\n`,
+      "CONFIG_INVALID",
+      "schedule.cohort.min",
+    ],
+    [
+      `federation: wards\n${LABELS}schedule: { cohort: { min: 2, max: 4 }, minSurvivors: 3 }\nsecureAggregation: { mode: off }\n`,
+      "CONFIG_INVALID",
+      "schedule.minSurvivors",
+    ],
+    [`federation: wards\n${LABELS}schedule: { every: often }\n`, "CONFIG_INVALID", "schedule.every"],
+    [
+      `federation: wards\n${LABELS}schedule: { every: "Mon-Fri 19:00-06:00 Europe/Atlantis" }\n`,
+      "CONFIG_INVALID",
+      "schedule.every",
+    ],
+    [`federation: wards\nlabels: { depth: { kind: none } }\n`, "CONFIG_INVALID", "labels"],
+    [`federation: wards\nlabels: { scene: [a, b, a] }\n`, "CONFIG_INVALID", "labels.scene"],
+    [
+      `federation: wards\n${LABELS}schedule: { untilMetric: { head: scene, metric: accuracy } }\n`,
+      "CONFIG_INVALID",
+      "schedule.untilMetric",
+    ],
+    [`federation: wards\n${LABELS}retry: { patience: soon }\n`, "CONFIG_INVALID", "retry.patience"],
+    [
+      `federation: wards\n${LABELS}training: { proximal: 0.5 }\nstrategy: { name: fedprox, mu: 0.01 }\n`,
+      "CONFIG_INVALID",
+      "training.proximal",
+    ],
+  ])("refuses %j", (text, code, field) => {
+    const error = failure(text);
+    expect(error.code).toBe(code);
+    expect(error.details.field).toBe(field);
+    expect(error.message).toContain("federation.yaml");
+    expect(error.message).toContain(field);
+  });
+
+  test("sums that could overflow are refused before any round", () => {
+    const error = failure(`federation: wards\n${LABELS}secureAggregation: { wordBits: 16 }\n`);
+    expect(error.code).toBe("CONFIG_HEADROOM");
+    expect(error.message).toContain("cohort.max");
+  });
+
+  test("the same key twice, and text that is no YAML, name the line", () => {
+    expect(failure("federation: a\nfederation: b\n").message).toContain("line 2");
+    expect(failure("federation: [a\n").code).toBe("CONFIG_INVALID");
+  });
+
+  test("a missing file is named", async () => {
+    await expect(readFederationConfig("/nowhere/federation.yaml")).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: expect.stringContaining("/nowhere/federation.yaml"),
+    });
+  });
+});
