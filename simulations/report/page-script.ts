@@ -44,8 +44,8 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
           },
         ],
         series: [
-          { label: "round", value: (_plot, round) => (round === null ? "–" : String(round)) },
-          ...chart.series.map(({ label, role }) => ({
+          { label: "round", value: (_plot, round) => String(round ?? chart.rounds.at(-1) ?? "–") },
+          ...chart.series.map(({ label, role, values }) => ({
             label,
             stroke: colours[role],
             // A failed round has no score; the line goes on.
@@ -53,14 +53,14 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
             width: role === "main" ? 2.5 : 1.5,
             ...(role === "baseline" ? { dash: [6, 5] } : {}),
             points: { show: role !== "baseline", size: role === "main" ? 6 : 4, fill: colours[role] },
-            value: (_plot: uPlotClass, value: number | null) => write(value),
+            // Without a cursor: the last value there is.
+            value: (_plot: uPlotClass, value: number | null, _series: number, at: number | null) =>
+              write(at === null ? (values.findLast((known) => known !== null) ?? null) : value),
           })),
         ],
       };
       const data = [chart.rounds, ...chart.series.map(({ values }) => values)] as unknown as uPlotClass.AlignedData;
-      const plot = new uPlot(options, data, place);
-      plot.setLegend({ idx: chart.rounds.length - 1 });
-      drawn.push({ plot, place });
+      drawn.push({ plot: new uPlot(options, data, place), place });
     }
   };
 

@@ -54,15 +54,15 @@ p { margin: 4px 0 12px; }
 .legend { list-style: none; padding: 0; margin: 2px 0 0; display: flex; flex-wrap: wrap; gap: 0 12px; font-size: 13px; }
 .legend svg { width: 11px; height: 11px; margin-right: 5px; vertical-align: -1px; }
 .sheet { margin-top: 16px; overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: 7px 10px; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
-thead th { border-top: 0; color: var(--soft); font-weight: 600; vertical-align: bottom; }
-thead tr + tr th { padding-top: 0; }
-th:first-child, td:first-child { text-align: left; }
-tbody tr:hover { background: color-mix(in srgb, var(--accent) 6%, transparent); }
-th.group { text-align: center; }
-th.left, td.left { text-align: left; white-space: normal; }
-caption { text-align: left; padding: 10px 12px 2px; }
+.sheet table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
+.sheet th, .sheet td { padding: 7px 10px; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
+.sheet thead th { border-top: 0; color: var(--soft); font-weight: 600; vertical-align: bottom; }
+.sheet thead tr + tr th { padding-top: 0; }
+.sheet th:first-child, .sheet td:first-child { text-align: left; }
+.sheet tbody tr:hover { background: color-mix(in srgb, var(--accent) 6%, transparent); }
+.sheet th.group { text-align: center; }
+.sheet th.left, .sheet td.left { text-align: left; white-space: normal; }
+.sheet caption { text-align: left; padding: 10px 12px 2px; }
 main a { color: var(--accent); }
 .sizes { padding: 16px 18px; }
 .sizes svg { width: 100%; height: 10px; display: block; border-radius: 5px; background: var(--bar); margin: 2px 0 12px; }
@@ -76,7 +76,7 @@ footer { padding-top: 28px; padding-bottom: 48px; color: var(--soft); font-size:
     --bad: #b3261e; --bar: #dce8f4; --warn-paper: #fff; --warn-ink: #000; }
   body { font-size: 12px; } main, header, footer { max-width: none; padding-left: 0; padding-right: 0; }
   .chart, .tile, .sheet { break-inside: avoid; } .charts { grid-template-columns: repeat(2, 1fr); }
-  .panels { grid-template-columns: repeat(3, 1fr); } th, td { padding: 3px 5px; font-size: 10px; }
+  .panels { grid-template-columns: repeat(3, 1fr); } .sheet th, .sheet td { padding: 3px 5px; font-size: 10px; }
   .sheet { overflow: visible; }
 }
 `;
