@@ -1,20 +1,29 @@
 /** The `allulook` command: wires the sub-commands together, nothing else. */
 import { Command } from "commander";
 import { reportError } from "./output.ts";
+import { register as authority } from "./commands/authority.ts";
+import { register as bench } from "./commands/bench.ts";
 import { register as client } from "./commands/client.ts";
 import { register as data } from "./commands/data.ts";
 import { register as doctor } from "./commands/doctor.ts";
 import { register as engine } from "./commands/engine.ts";
+import { register as join } from "./commands/join.ts";
+import { register as operator } from "./commands/operator.ts";
+import { register as outbox } from "./commands/outbox.ts";
+import { register as plan } from "./commands/plan.ts";
 import { register as release } from "./commands/release.ts";
+import { register as simulate } from "./commands/simulate.ts";
 
 const program = new Command("allulook")
   .description("Federated learning with secure aggregation for RGB-D pictures and text")
   .version("0.1.0")
   .exitOverride()
-  .showHelpAfterError("(add --help for usage)")
-  .configureHelp({ showGlobalOptions: true });
+  .showHelpAfterError("(add --help for usage)");
 
-for (const register of [doctor, engine, data, client, release]) register(program);
+const families = [doctor, engine, operator, authority, join, plan, client, outbox, data, simulate, release, bench];
+for (const register of families) register(program);
+// exitOverride is not inherited by sub-commands that were made before it took effect.
+for (const command of program.commands) command.exitOverride();
 
 try {
   await program.parseAsync();

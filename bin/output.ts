@@ -44,3 +44,19 @@ export function reportError(error: unknown, json: boolean): ExitCode {
   note(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return 1;
 }
+
+/** Runs `work` with a signal that Ctrl-C or SIGTERM sets; a second Ctrl-C ends the process at once. */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(130);
+    note("stopping in an orderly way; once more to stop at once");
+    controller.abort();
+  };
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}

@@ -91,7 +91,7 @@ export async function createClient(
     const coordinatorKey = hexToBytes(identity.coordinatorKey);
     // One worker: a site is one client, and the policy's threads are threads of one operation.
     const pool = new TrainerPool(1, { threads: config.policy.cpu.threads });
-    const data = { dir: resolve(paths.root, config.data), map: config.labels.map };
+    const data = [{ dir: resolve(paths.root, config.data), map: config.labels.map }];
     const session = new ClientSession({
       self: { name: identity.name, signingKey, certificate },
       pinned: {

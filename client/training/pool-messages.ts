@@ -1,20 +1,27 @@
 /** What travels between a {@link TrainerPool} and its workers. */
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
+import type { Holdout } from "../data/holdout.ts";
 import type { Trainer, TrainingProgress } from "./trainer.ts";
+
+/** Samples of one dataset folder. */
+export interface DataPart {
+  readonly dir: string;
+  /** The site's class names to the federation's. */
+  readonly map?: Readonly<Record<string, string>>;
+  /** The samples that belong to this client; all when left out. */
+  readonly indices?: readonly number[];
+}
 
 /** Plain data from which a worker makes a trainer. */
 export interface TrainerSpec {
   readonly clientName: string;
   readonly config: Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation">;
   readonly seed: number;
-  readonly data: {
-    readonly dir: string;
-    /** The site's class names to the federation's. */
-    readonly map?: Readonly<Record<string, string>>;
-    /** The samples that belong to this client; all when left out. */
-    readonly indices?: readonly number[];
-  };
+  /** One after the other. */
+  readonly data: readonly DataPart[];
+  /** Instead of the split that the configuration gives: indices into the parts taken together. */
+  readonly split?: Holdout;
 }
 
 export type TrainerFacts = Pick<Trainer, "layout" | "examples" | "evaluationExamples" | "statistics">;

@@ -3,9 +3,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { loadEngine, type EngineOptions } from "../../models/engine/node/load.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { Rng } from "../../shared/rng/rng.ts";
-import { openDataset } from "../data/open-dataset.ts";
-import { subset } from "../data/subset.ts";
 import { createTrainer } from "./allulook-trainer.ts";
+import { openParts } from "./parts.ts";
 import type { FromWorker, ToWorker, TrainerFacts, TrainerSpec } from "./pool-messages.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -77,13 +76,9 @@ async function perform(request: ToWorker, call: number, signal: AbortSignal): Pr
   }
 }
 
-async function open(spec: TrainerSpec): Promise<Trainer> {
-  const whole = await openDataset(spec.data.dir, {
-    labels: spec.config.labels,
-    ...(spec.data.map !== undefined && { map: spec.data.map }),
-  });
-  const dataset = spec.data.indices === undefined ? whole : subset(whole, spec.data.indices);
-  return createTrainer({ config: spec.config, dataset, clientName: spec.clientName, seed: spec.seed });
+async function open({ clientName, config, seed, data, split }: TrainerSpec): Promise<Trainer> {
+  const dataset = await openParts(data, config.labels);
+  return createTrainer({ config, dataset, clientName, seed, ...(split !== undefined && { split }) });
 }
 
 function held(trainer: number): Trainer {

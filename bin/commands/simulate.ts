@@ -1,0 +1,284 @@
+/** `allulook simulate` and `allulook train`: researchers' federations on this machine, and their central yardstick. */
+import { readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { checkFederationConfig, readFederationConfig } from "../../coordinator/config.ts";
+import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
+import { parseConfig } from "../../shared/config/parse.ts";
+import { CodedError } from "../../shared/errors.ts";
+import { arrange, labelsOfFolders, pooled } from "../../simulations/arrange.ts";
+import { generatedData } from "../../simulations/generated-data.ts";
+import type { Partitioner } from "../../simulations/partition/partition.ts";
+import { report as reportSchema } from "../../simulations/report/schema.ts";
+import { run, SETUP_FILE, setupFile, type RunSetting } from "../../simulations/run.ts";
+import { summarise } from "../../simulations/report/summary.ts";
+import { integer, number } from "../numbers.ts";
+import { interruptible, printResult } from "../output.ts";
+import { liveProgress } from "../progress.ts";
+
+interface SimulateOptions {
+  readonly config?: string;
+  readonly data?: string[];
+  readonly evalData?: string;
+  readonly clients: number;
+  readonly rounds?: number;
+  readonly seed?: number;
+  readonly preset?: string;
+  readonly modalities?: string;
+  readonly secureAggregation?: FederationConfig["secureAggregation"]["mode"];
+  readonly strategy?: string;
+  readonly localSteps?: number;
+  readonly batchSize?: number;
+  readonly learningRate?: number;
+  readonly size?: number;
+  readonly perSite: number;
+  readonly partition: string;
+  readonly workers?: number;
+  readonly threads?: number;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  const simulate = program
+    .command("simulate")
+    .description("run a federation in this process, with the code that runs between sites")
+    .option("--config <file>", "federation.yaml; the other options override it")
+    .option("--data <dirs...>", "dataset folders; without them, generated rooms")
+    .option("--eval-data <dir>", "score on this dataset instead of what the clients hold out")
+    .option("--clients <n>", "how many clients the data is split over", integer, 4)
+    .option("--partition <how>", "site, iid, or dirichlet:ALPHA", "site")
+    .option("--per-site <n>", "generated pictures per site", integer, 40);
+  shared(simulate)
+    .option("--rounds <n>", "rounds", integer)
+    .option("--secure-aggregation <mode>", "malicious, semi-honest or off")
+    .option("--strategy <name>", "fedavg, fedprox, fedadam, fedyogi or fedadagrad")
+    .addHelpText("after", "\nExample: allulook simulate --data ./pictures --clients 4 --rounds 5 --seed 7 --out run")
+    .action(simulateCommand);
+  shared(program.command("train"))
+    .description("the same training centrally: the yardstick for a federation")
+    .option("--data <dirs...>", "dataset folders; with --match those of that run unless given")
+    .option("--eval-data <dir>", "score on this dataset instead of a held-out part")
+    .option("--epochs <n>", "passes over the training samples", integer)
+    .option("--model <name>", "model name", "allulook4")
+    .option("--match <report>", "report.json of a simulated run: as many examples, the same evaluation samples")
+    .addHelpText("after", "\nExample: allulook train --match run/report.json --out central")
+    .action(trainCommand);
+}
+
+function shared(command: Command): Command {
+  return command
+    .option("--seed <n>", "seed of everything random in training", integer)
+    .option("--preset <name>", "nano, tiny, small or base")
+    .option("--size <pixels>", "height and width the model works at", integer)
+    .option("--modalities <list>", "modalities to use, such as rgb,depth; the others are withheld")
+    .option("--local-steps <n>", "optimizer steps of a client in a round", integer)
+    .option("--batch-size <n>", "samples of one step", integer)
+    .option("--learning-rate <x>", "of the client optimizer", number)
+    .option("--workers <n>", "training workers; default one per core", integer)
+    .option("--threads <n>", "threads of one operation", integer)
+    .requiredOption("--out <dir>", "where report, releases and transcripts go")
+    .option("--json", "one JSON document on stdout");
+}
+
+async function simulateCommand(options: SimulateOptions): Promise<void> {
+  const out = resolve(options.out);
+  const given = options.config === undefined ? null : (await readFederationConfig(options.config)).config;
+  const seed = options.seed ?? given?.seed ?? 7;
+  const size = options.size ?? given?.input.size[0] ?? 128;
+  const generated =
+    options.data === undefined
+      ? await generatedData(join(out, "data"), options.clients, options.perSite, size, seed)
+      : null;
+  const dirs = generated === null ? (options.data ?? []).map((dir) => resolve(dir)) : [generated];
+  const config = configured(given, options, {
+    seed,
+    labels: given === null ? await labelsOfFolders(dirs) : given.labels,
+    clients: options.clients,
+  });
+  const { clients, evaluation } = await arrange(
+    config,
+    dirs,
+    options.clients,
+    partitioner(options.partition, seed),
+    options.evalData === undefined ? null : resolve(options.evalData),
+    given === null,
+  );
+  await execute({ ...config, evaluation }, clients, dirs, generated !== null, out, options);
+}
+
+/** federation.yaml or the defaults, with what the options say instead. */
+function configured(
+  given: FederationConfig | null,
+  options: Omit<SimulateOptions, "clients" | "perSite" | "partition" | "data">,
+  fixed: { seed: number; labels: FederationConfig["labels"]; clients: number },
+): FederationConfig {
+  const base = given ?? federationConfig.parse({ federation: "simulation", labels: fixed.labels });
+  const { input, training, schedule } = base;
+  const { localEpochs, ...steps } = training;
+  const raw = {
+    ...base,
+    seed: fixed.seed,
+    labels: fixed.labels,
+    model: { ...base.model, ...(options.preset !== undefined && { preset: options.preset }) },
+    input: {
+      size: options.size === undefined ? input.size : [options.size, options.size],
+      modalities: options.modalities?.split(",") ?? input.modalities,
+    },
+    training: {
+      ...steps,
+      ...(options.localSteps === undefined && localEpochs !== undefined && { localEpochs }),
+      ...(options.localSteps !== undefined && { localSteps: options.localSteps }),
+      batchSize: options.batchSize ?? training.batchSize,
+      optimizer: { ...training.optimizer, learningRate: options.learningRate ?? training.optimizer.learningRate },
+    },
+    strategy: options.strategy === undefined ? base.strategy : { name: options.strategy },
+    secureAggregation: { ...base.secureAggregation, mode: options.secureAggregation ?? base.secureAggregation.mode },
+    schedule: {
+      ...schedule,
+      rounds: options.rounds ?? (given === null ? 5 : schedule.rounds),
+      cohort: {
+        ...schedule.cohort,
+        min: given === null ? fixed.clients : Math.min(schedule.cohort.min, fixed.clients),
+        max: Math.max(schedule.cohort.max, fixed.clients),
+      },
+    },
+  };
+  return checkFederationConfig(
+    parseConfig(federationConfig, raw, options.config ?? "options"),
+    options.config ?? "options",
+  ).config;
+}
+
+function partitioner(text: string, seed: number): Partitioner {
+  if (text === "site") return { by: "site" };
+  if (text === "iid") return { by: "iid", seed };
+  const alpha = Number(/^dirichlet:(.+)$/.exec(text)?.[1]);
+  if (alpha > 0) return { by: "dirichlet", seed, alpha };
+  throw new CodedError("USAGE", `--partition: expected site, iid or dirichlet:ALPHA, got "${text}"`, {
+    field: "partition",
+  });
+}
+
+async function trainCommand(
+  options: Omit<SimulateOptions, "clients"> & { match?: string; epochs?: number; model: string },
+): Promise<void> {
+  const out = resolve(options.out);
+  const matched = options.match === undefined ? null : await readMatched(options.match);
+  if (matched === null && options.data === undefined)
+    throw new CodedError("USAGE", "give --data or --match", { field: "data" });
+  const dirs = options.data?.map((dir) => resolve(dir)) ?? [];
+  const seed = options.seed ?? matched?.config.seed ?? 7;
+  const base =
+    matched?.config ??
+    federationConfig.parse({
+      federation: "central",
+      labels: await labelsOfFolders(dirs),
+      model: { name: options.model },
+    });
+  const arranged =
+    matched === null || options.data !== undefined
+      ? await arrange(
+          { ...base, seed },
+          dirs,
+          matched?.clients.length ?? 1,
+          { by: "site" },
+          options.evalData === undefined ? null : resolve(options.evalData),
+          matched === null,
+        )
+      : { clients: matched.clients, evaluation: base.evaluation };
+  const central = pooled(arranged.clients);
+  const batchSize = options.batchSize ?? base.training.batchSize;
+  const steps =
+    matched === null
+      ? Math.ceil(((options.epochs ?? 10) * central.split.train.length) / batchSize)
+      : Math.ceil(matched.examplesSeen / batchSize);
+  const config = alone(
+    configured(
+      base,
+      { ...options, localSteps: options.localSteps ?? steps },
+      { seed, labels: base.labels, clients: base.schedule.cohort.min },
+    ),
+    arranged.evaluation,
+  );
+  await execute(
+    config,
+    [central],
+    dirs.length > 0 ? dirs : [matched?.dataName ?? ""],
+    matched?.generated ?? false,
+    out,
+    options,
+  );
+}
+
+/** A federation of one in one long round: nothing is averaged, masked or quantized, and no coordinate is clipped. */
+function alone(config: FederationConfig, evaluation: FederationConfig["evaluation"]): FederationConfig {
+  return {
+    ...config,
+    evaluation,
+    strategy: { name: "fedavg", serverLearningRate: 1, serverMomentum: 0 },
+    clip: { norm: null, coordinate: 100 },
+    release: { ...config.release, dtype: "fp32" },
+    secureAggregation: { ...config.secureAggregation, mode: "off", maxWeight: 1 },
+    schedule: {
+      ...config.schedule,
+      rounds: 1,
+      minSurvivors: 1,
+      cohort: { fraction: 1, min: 1, max: 1, overSelect: 1 },
+    },
+  };
+}
+
+async function readMatched(path: string): Promise<{
+  config: FederationConfig;
+  clients: RunSetting["clients"];
+  examplesSeen: number;
+  dataName: string;
+  generated: boolean;
+}> {
+  const read = async (file: string): Promise<unknown> => {
+    try {
+      return JSON.parse(await readFile(file, "utf8"));
+    } catch (error) {
+      throw new CodedError("USAGE", `--match: cannot read ${file}`, { file }, { cause: error });
+    }
+  };
+  const report = parseConfig(reportSchema, await read(path), path);
+  const file = join(dirname(path), SETUP_FILE);
+  const setup = parseConfig(setupFile, await read(file), file);
+  const examplesSeen = report.rounds.reduce((sum, round) => sum + round.examplesSeen, 0);
+  return { ...setup, clients: setup.clients as RunSetting["clients"], examplesSeen };
+}
+
+async function execute(
+  config: FederationConfig,
+  clients: RunSetting["clients"],
+  dirs: readonly string[],
+  generated: boolean,
+  out: string,
+  options: Pick<SimulateOptions, "workers" | "threads" | "json">,
+): Promise<void> {
+  const progress = liveProgress(config.schedule.rounds);
+  const name = generated ? "generated rooms" : dirs.map((dir) => dir.split("/").at(-1)).join(", ");
+  const { report, html, json } = await interruptible((signal) =>
+    run(
+      {
+        config,
+        clients,
+        out,
+        data: { name, generated },
+        observer: progress.observer,
+        onTraining: progress.training,
+        ...(options.workers !== undefined && { workers: options.workers }),
+        ...(options.threads !== undefined && { threads: options.threads }),
+      },
+      signal,
+    ).finally(() => progress.end()),
+  );
+  printResult(options.json, report, summarise(report, { html, json }));
+  if (
+    report.rounds.filter(({ round, status }) => round > 0 && status === "completed").length < config.schedule.rounds
+  ) {
+    process.exitCode = 1;
+  }
+}

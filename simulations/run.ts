@@ -1,0 +1,155 @@
+/** `allulook simulate` and `allulook train`: data on disk in, a federation in this process, releases and a report out. */
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { TrainerPool } from "../client/training/pool.ts";
+import type { Trainer } from "../client/training/trainer.ts";
+import type { Observer } from "../coordinator/round/parts.ts";
+import { initialModel } from "../coordinator/release/initial-model.ts";
+import type { Release } from "../coordinator/release/publish.ts";
+import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
+import { clientName, type ClientName } from "../shared/ids.ts";
+import { writeFileDurably } from "../shared/node/files.ts";
+import type { EngineInfo } from "../models/engine/node/load.ts";
+import type { ClientData } from "./arrange.ts";
+import { simulateFederation, type SimulatedFederation, type SimulationResult } from "./federation.ts";
+import { predictionPictures } from "./pictures.ts";
+import { writeReport, type WrittenReport } from "./report/html.ts";
+import type { Report } from "./report/schema.ts";
+
+/** Beside report.json: everything needed to run the same again, or centrally with `train --match`. */
+export const SETUP_FILE = "setup.json";
+const indices = z.array(z.int().min(0));
+export const setupFile = z.strictObject({
+  config: federationConfig,
+  dataName: z.string(),
+  generated: z.boolean(),
+  clients: z.array(
+    z.strictObject({
+      name: clientName,
+      parts: z.array(
+        z.strictObject({
+          dir: z.string(),
+          map: z.record(z.string(), z.string()).optional(),
+          indices: indices.optional(),
+        }),
+      ),
+      split: z.strictObject({ train: indices, evaluation: indices }),
+    }),
+  ),
+});
+
+export interface RunSetting {
+  readonly config: FederationConfig;
+  readonly clients: readonly ClientData[];
+  readonly out: string;
+  readonly data: { readonly name: string; readonly generated: boolean };
+  /** Worker processes that train; default: one per core. Results do not depend on it. */
+  readonly workers?: number;
+  /** Threads of one operation; results to the bit depend on it. */
+  readonly threads?: number;
+  readonly observer?: Observer;
+  readonly options?: SimulatedFederation["options"];
+  /** Told about each client's training, for progress. */
+  readonly onTraining?: (client: ClientName, step: number, steps: number) => void;
+  readonly pictures?: number;
+}
+
+export interface RunResult extends WrittenReport {
+  readonly report: Report;
+  readonly result: SimulationResult;
+  readonly releaseFolder: string | null;
+}
+
+/** Throws what data, model and configuration are wrong about, coded. */
+export async function run(setting: RunSetting, signal?: AbortSignal): Promise<RunResult> {
+  const { config, clients, out, data } = setting;
+  const pool = new TrainerPool(Math.min(setting.workers ?? availableParallelism(), clients.length), {
+    threads: setting.threads ?? 1,
+  });
+  try {
+    const engine = await pool.engine();
+    const trainers = await openTrainers(pool, setting);
+    const { model, labels, input, training } = config;
+    const first = [...trainers.values()][0] as Trainer;
+    const begin = await initialModel({ model, labels, input, training }, config.seed, join(out, "cache"));
+    await writeFileDurably(
+      join(out, SETUP_FILE),
+      `${JSON.stringify({ config, dataName: data.name, generated: data.generated, clients })}\n`,
+    );
+    const result = await simulateFederation(
+      {
+        config,
+        trainers,
+        initialParams: begin.params,
+        out,
+        countMessages: true,
+        ...(setting.observer !== undefined && { observer: setting.observer }),
+        ...(setting.options !== undefined && { options: setting.options }),
+      },
+      signal,
+    );
+    const releaseFolder = result.release?.folder ?? null;
+    const pictures =
+      releaseFolder === null || result.release?.manifest.model === null
+        ? []
+        : await predictionPictures(releaseFolder, clients, setting.pictures ?? 8);
+    const report = reportOf(setting, engine, first.layout.length, result);
+    return { ...(await writeReport(out, report, pictures)), report, result, releaseFolder };
+  } finally {
+    await pool.close();
+  }
+}
+
+async function openTrainers(pool: TrainerPool, setting: RunSetting): Promise<Map<ClientName, Trainer>> {
+  const { config, clients, onTraining } = setting;
+  const trainers = await Promise.all(
+    clients.map(async ({ name, parts, split }): Promise<[ClientName, Trainer]> => {
+      const trainer = await pool.create({ clientName: name, config, seed: config.seed, data: parts, split });
+      if (onTraining === undefined) return [name, trainer];
+      const train: Trainer["train"] = (job) =>
+        trainer.train({
+          ...job,
+          onProgress: (progress) => {
+            onTraining(name, progress.step, progress.steps);
+            job.onProgress(progress);
+          },
+        });
+      return [name, { ...trainer, train }];
+    }),
+  );
+  return new Map(trainers);
+}
+
+function reportOf(setting: RunSetting, engine: EngineInfo, params: number, result: SimulationResult): Report {
+  const { config, data } = setting;
+  return {
+    schema: 1,
+    seed: config.seed,
+    engine: engine.backend,
+    model: { name: config.model.name, preset: config.model.preset, params },
+    secureAggregation: config.secureAggregation.mode,
+    threads: engine.threads,
+    privacy: { unit: config.privacy.unit, epsilon: null, delta: null },
+    rounds: result.rounds.map((round) => ({ ...round, excluded: [...round.excluded] })),
+    release: result.release === null ? null : releaseEntryOf(result.release),
+    data: { ...data, evaluation: "held out by the clients" },
+  };
+}
+
+/** The release's entry in report.json. */
+export function releaseEntryOf({ manifest }: Pick<Release, "manifest">): Report["release"] {
+  const { model } = manifest;
+  return {
+    version: manifest.version,
+    sha256: manifest.paramsHash,
+    parentSha256: manifest.parentHash,
+    dtype: model?.dtype ?? "fp32",
+    sizeBytes: model?.sizeBytes ?? 0,
+    updateBytes: manifest.updateBytes,
+    fp32SizeBytes: model?.fp32SizeBytes ?? 0,
+    accuracyDrop: manifest.drops,
+    evaluation: manifest.evaluation,
+    fallbacks: model?.fallbacks.length ?? 0,
+  };
+}
