@@ -19,6 +19,7 @@ export const ERRORS = {
   // model and training
   ENGINE_UNAVAILABLE: "Run `allulook engine install`, or `allulook doctor` to see what is missing.",
   ENGINE_ARCHIVE: "A downloaded archive is damaged; run `allulook engine install` to fetch it again.",
+  ENGINE_KERNEL: "This engine cannot compute the operation; install the native one with `allulook engine install`.",
   ENGINE_PROVISION: "The native TensorFlow library could not be installed; WebAssembly is used. The message has the cause.",
   MODEL_UNKNOWN: "Run `allulook model list` for the models and presets there are.",
   PARAMS_SHAPE: "The parameters do not fit this model; check model, preset and version.",

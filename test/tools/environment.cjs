@@ -21,6 +21,11 @@ const SHARED = [
   "BigUint64Array",
 ];
 
+// The library reads the environment of the process, which tests cannot reach: `process.env` in a test is a copy.
+process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+process.env.TF_NUM_INTRAOP_THREADS ??= "1";
+process.env.TF_NUM_INTEROP_THREADS ??= "1";
+
 module.exports = class extends TestEnvironment {
   async setup() {
     await super.setup();

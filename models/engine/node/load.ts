@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import util from "node:util";
 import { CodedError } from "../../../shared/errors.ts";
 import * as tf from "../tf.ts";
+import { registerWasmKernels } from "../wasm-kernels/register.ts";
 
 /** From the fastest to the slowest. */
 export const BACKENDS = ["tensorflow", "wasm", "cpu"] as const;
@@ -83,7 +84,7 @@ export async function loadEngine(options: EngineOptions = {}): Promise<EngineInf
           { cause: error },
         );
       }
-      reasons.push(`No ${backend}: ${message}.`);
+      reasons.push(`No ${backend}: ${message.replace(/\.$/, "")}.`);
     }
   }
   throw new CodedError("ENGINE_UNAVAILABLE", reasons.join(" "));
@@ -99,9 +100,9 @@ const START: Record<Backend, () => Promise<string>> = {
     const folder = dirname(require.resolve("@tensorflow/tfjs-node/package.json"));
     if (!existsSync(join(folder, "lib", "napi-v8", "tfjs_binding.node"))) throw new Error(provisioningFailure(folder));
     restoreUtil();
-    const node = await import("@tensorflow/tfjs-node");
+    await import("@tensorflow/tfjs-node");
     tf.enableProdMode();
-    const backend = node.backend() as unknown as { binding: { TF_Version: string } };
+    const backend = tf.findBackend("tensorflow") as unknown as { binding: { TF_Version: string } };
     return `TensorFlow ${backend.binding.TF_Version}`;
   },
   async wasm() {
@@ -109,6 +110,7 @@ const START: Record<Backend, () => Promise<string>> = {
     const before = SIGNALS.map((name) => process.listeners(name as "uncaughtException"));
     const wasm = await import("@tensorflow/tfjs-backend-wasm");
     if (!(await tf.setBackend("wasm"))) throw new Error("WebAssembly does not start");
+    registerWasmKernels();
     // The WebAssembly loader installs process-wide handlers that abort; errors are for us to report.
     SIGNALS.forEach((name, i) => {
       for (const listener of process.listeners(name as "uncaughtException")) {

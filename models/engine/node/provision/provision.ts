@@ -113,7 +113,8 @@ async function build(options: ProvisionOptions): Promise<{ folder: string; versi
     const pip = await findPip();
     const compiler = await findCompiler();
     if (compiler === null && ("missing" in pip || sources.zig === undefined)) {
-      throw refusal("there is no C++ compiler (g++ or clang++)");
+      const also = "missing" in pip ? `, and ${pip.missing.replace(" to fetch it with", " to fetch one with")}` : "";
+      throw refusal(`there is no C++ compiler (g++ or clang++)${also}`);
     }
     const { library, origin } = await getLibrary(sources, pip, engine, work, options.log);
     const used = await compile(compiler, sources, work, options.log, {

@@ -2,7 +2,7 @@
  * Reads chosen files out of a ZIP archive (Python wheels are ZIP archives) without holding them in memory.
  * Format: PKWARE APPNOTE 6.3.9, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.16 (its end).
  */
-import { createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative } from "node:path";
 import { Transform } from "node:stream";
@@ -87,7 +87,7 @@ export async function extractZip(
         throw new CodedError("ENGINE_ARCHIVE", `The archive's member ${entry.name} leads out of the folder.`);
       }
       await mkdir(dirname(target), { recursive: true });
-      await extractEntry(file, entry, target);
+      await extractEntry(archive, file, entry, target);
       written++;
     }
     return written;
@@ -96,7 +96,7 @@ export async function extractZip(
   }
 }
 
-async function extractEntry(file: FileHandle, entry: ZipEntry, target: string): Promise<void> {
+async function extractEntry(archive: string, file: FileHandle, entry: ZipEntry, target: string): Promise<void> {
   const header = Buffer.alloc(30);
   await file.read(header, 0, 30, entry.headerOffset);
   const start = entry.headerOffset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
@@ -110,12 +110,8 @@ async function extractEntry(file: FileHandle, entry: ZipEntry, target: string): 
     },
   });
   if (entry.size > 0) {
-    const source = file.createReadStream({
-      start,
-      end: start + entry.compressedSize - 1,
-      autoClose: false,
-      highWaterMark: 1 << 20,
-    });
+    const end = start + entry.compressedSize - 1;
+    const source = createReadStream(archive, { start, end, highWaterMark: 1 << 20 });
     const sink = createWriteStream(target);
     if (entry.method === 8) await pipeline(source, createInflateRaw({ chunkSize: 1 << 20 }), check, sink);
     else if (entry.method === 0) await pipeline(source, check, sink);
