@@ -21,6 +21,7 @@ import type { RoundReport } from "../coordinator/round/report.ts";
 import type { Reason } from "../coordinator/round/state.ts";
 import { MemoryBlobs, MemoryStore } from "../coordinator/store/memory.ts";
 import type { EnrolledClient } from "../coordinator/store/port.ts";
+import { metricsFromStatistics, type Metrics } from "../models/metrics/statistics.ts";
 import { canonicalJson } from "../shared/canonical.ts";
 import type { FederationConfig } from "../shared/config/federation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
@@ -100,6 +101,8 @@ export async function simulateFederation(
   });
   const folder = out === null ? null : join(out, "releases");
   const context = { chain, name: config.federation, config, folder };
+  // In one process the held-out data is at hand: a model that lost too much is scored again with its fallbacks.
+  const measure = (params: Float32Array) => scoreOnAll([...trainers.values()], statistics, params);
   let release: Release | null = null;
   const rounds: RoundReport[] = [];
   const coordinator = createCoordinator({
@@ -116,7 +119,7 @@ export async function simulateFederation(
     initialParams: setting.initialParams,
     evaluator: evaluatorOf(statistics),
     chain,
-    publish: async (round) => (release = await publish(context, round)),
+    publish: async (round) => (release = await publish(context, { ...round, measure })),
     keepTranscript: async (name, text) => {
       if (out !== null) await writeFileDurably(join(out, "transcripts", `${name}.json`), text);
     },
@@ -234,4 +237,17 @@ function enrol(crypto: CryptoPort, random: SecureRng, name: string, names: reado
     revoked: false,
   }));
   return { federation, authorityKey: authority.publicKey, enrolled, clients };
+}
+
+async function scoreOnAll(
+  trainers: readonly Trainer[],
+  statistics: Trainer["statistics"],
+  params: Float32Array,
+): Promise<Metrics> {
+  const { signal } = new AbortController();
+  const total = new Float64Array(statistics.length);
+  for (const counts of await Promise.all(trainers.map((trainer) => trainer.evaluate(params, signal)))) {
+    for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (counts[i] as number);
+  }
+  return metricsFromStatistics(statistics, total);
 }

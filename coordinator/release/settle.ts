@@ -22,12 +22,14 @@ export interface Settled {
   readonly evaluation: "measured" | "predicted" | "unevaluated";
 }
 
-/** Measured again at most this often; each time a quarter of the noise that was left may stay. */
-const MOST_MEASUREMENTS = 4;
+/** Measured again at most this often. */
+const MOST_MEASUREMENTS = 5;
+/** The share of `maxDrop` that is aimed at. */
+const MARGIN = 0.8;
 
 /**
  * Keeps the fallbacks while every head's drop is within `maxDrop`; otherwise adds some until the drop, in proportion
- * to the noise, should be half of `maxDrop`. With `measure` the result is scored and the step repeated if need be;
+ * to the noise, should be well within `maxDrop`. With `measure` the result is scored and the step repeated if need be;
  * without it the drop is a prediction, and the next version's evaluation measures it.
  */
 export async function settleFallbacks(
@@ -37,14 +39,15 @@ export async function settleFallbacks(
   const { layout, params, dtype, maxDrop, evaluation } = scored;
   let fallbacks = scored.fallbacks.map(({ tensor, dtype: stored }) => ({ tensor, dtype: stored }));
   if (evaluation === null) return { fallbacks, drops: NO_DROPS, evaluation: "unevaluated" };
-  let drops = dropsBetween(evaluation.reference, evaluation.quantized);
+  let reference = evaluation.reference;
+  let drops = dropsBetween(reference, evaluation.quantized);
   for (let round = 0; ; round++) {
     const worst = worstDrop(drops);
     if (worst === null) return { fallbacks, drops, evaluation: "unevaluated" };
     if (worst <= maxDrop) return { fallbacks, drops, evaluation: "measured" };
     const last = round === MOST_MEASUREMENTS - 1;
     // The last attempt takes no chances: everything is stored whole, and nothing is lost.
-    const share = last ? 0 : Math.min(0.25, maxDrop / 2 / worst);
+    const share = last ? 0 : Math.min(0.75, (MARGIN * maxDrop) / worst);
     const choice = chooseFallbacks(layout, params, dtype, fallbacks, share);
     fallbacks = choice.fallbacks;
     if (measure === undefined) {
@@ -54,7 +57,9 @@ export async function settleFallbacks(
       });
       return { fallbacks, drops: predicted, evaluation: "predicted" };
     }
-    drops = dropsBetween(evaluation.reference, await measure(deriveModel(params, layout, dtype, fallbacks)));
+    // Whoever measures here may hold other samples than those that were scored before.
+    if (round === 0) reference = await measure(params);
+    drops = dropsBetween(reference, await measure(deriveModel(params, layout, dtype, fallbacks)));
     if (last) return { fallbacks, drops, evaluation: "measured" };
   }
 }
