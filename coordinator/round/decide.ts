@@ -38,7 +38,7 @@ function dueInSum(rules: Rules, state: FederationState, sum: Sum, now: number): 
   const lost = forgetful(sum, state.presence);
   if (lost !== null) {
     const reason: Reason = { code: "ROUND_FORGOTTEN", message: `${lost} was restarted and lost the attempt's secrets` };
-    return { type: "exclude", at: now, client: lost, sid: sum.sid, reason };
+    return { type: "exclude", at: now, client: lost, sid: sum.sid, reason, lasting: false };
   }
   const due = dueIn(rules, sum, state.presence, now);
   if (due === "close") return { type: "close", at: now, sid: sum.sid, phase: sum.phase };

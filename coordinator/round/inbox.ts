@@ -54,7 +54,15 @@ export class Inbox {
         return;
       case "decline":
         this.#parts.observer.refused?.(client, message.reason);
-        await submit({ type: "exclude", at, client, sid: message.sid, reason: said(client, message.reason) });
+        await submit({
+          type: "exclude",
+          at,
+          client,
+          sid: message.sid,
+          reason: said(client, message.reason),
+          // What it holds against this attempt does not keep it from the next; its own trouble does.
+          lasting: !/^(SECAGG|ROUND|SESSION|ATTEMPT)_/.test(message.reason.code),
+        });
         return;
       case "step":
         await this.#step(client, message.signed);
@@ -109,7 +117,7 @@ export class Inbox {
       if (isCoded(error) && !error.code.startsWith("ROUND_")) {
         const reason = { code: error.code, message: error.message };
         this.#parts.observer.refused?.(client, reason);
-        await submit({ type: "exclude", at, client, sid: sum.sid, reason });
+        await submit({ type: "exclude", at, client, sid: sum.sid, reason, lasting: true });
       }
       throw error;
     }

@@ -44,6 +44,8 @@ export interface Presence {
 /** A client left out of an attempt, and why: it declined, or what it sent was wrong. */
 export interface Exclusion extends Reason {
   readonly at: number;
+  /** For the whole round, until it says that it is ready again; else for this attempt. */
+  readonly lasting: boolean;
 }
 
 export interface SumHead {
@@ -252,7 +254,7 @@ interface At {
 export type DurableEvent =
   // What clients do.
   | (At & { type: "step"; client: ClientName; signed: SignedStep; vector: { hash: Sha256; bytes: number } | null })
-  | (At & { type: "exclude"; client: ClientName; sid: Sha256; reason: Reason })
+  | (At & { type: "exclude"; client: ClientName; sid: Sha256; reason: Reason; lasting: boolean })
   // What is decided from presence and time (`decide.ts`).
   | (At & { type: "recruit"; round: number })
   | (At & { type: "invite"; purpose: Purpose; clients: readonly ClientName[] })

@@ -230,7 +230,7 @@ export class SumDesk {
         survivors.push(client);
       } catch (error) {
         if (!isCoded(error)) throw error;
-        rejected[client] = { code: error.code, message: error.message, at: sum.since };
+        rejected[client] = { code: error.code, message: error.message, at: sum.since, lasting: true };
       }
     }
     if (survivors.length < sum.minSurvivors) {

@@ -77,7 +77,8 @@ function durable(rules: Rules, state: FederationState, event: DurableEvent): Tra
     case "exclude": {
       const sum = currentSum(state);
       if (sum === null || sum.phase === "complete" || sum.sid !== event.sid) return unchanged(state);
-      const left = leaveOut(sum, event.client, event.reason, event.at);
+      const { client, reason, at, lasting } = event;
+      const left = leaveOut(sum, client, { ...reason, at, lasting });
       return { state: withSum(state, left.sum), effects: left.effects };
     }
     case "recruit": {

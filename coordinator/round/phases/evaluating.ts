@@ -14,7 +14,7 @@ import type {
 } from "../state.ts";
 import { eligible, someoneReturns } from "./recruiting.ts";
 import { beginRelease } from "./releasing.ts";
-import { endSession, send, tellLeftOut } from "./session.ts";
+import { endSession, lastingOf, send, tellLeftOut } from "./session.ts";
 import { askAll, beginSum, closePhase, leastRoster } from "./sum.ts";
 import { retryDelayMs } from "./training.ts";
 
@@ -92,7 +92,7 @@ export function closeEvaluation(rules: Rules, state: FederationState, current: E
     attempt: current.attempt + 1,
     gatheringSince: at,
     notBefore: at + retryDelayMs(rules, current.attempt),
-    excluded: { ...current.excluded, ...sum.excluded },
+    excluded: { ...current.excluded, ...lastingOf(sum.excluded) },
     sum: null,
   };
   return { state: { ...ended.state, current: next }, effects: ended.effects };

@@ -60,7 +60,9 @@ export function eligible(
 ): ClientName[] {
   return availableClients(rules, state.presence, now).filter((client) => {
     const exclusion = excluded[client];
-    return exclusion === undefined || (memberOf(state.presence, client).readyAt ?? 0) > exclusion.at;
+    return (
+      exclusion === undefined || !exclusion.lasting || (memberOf(state.presence, client).readyAt ?? 0) > exclusion.at
+    );
   });
 }
 

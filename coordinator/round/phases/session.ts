@@ -2,8 +2,10 @@
 import type { ClientName, Sha256 } from "../../../shared/ids.ts";
 import { transcriptDigest, transcriptOf, type Transcript } from "../transcript.ts";
 import type {
+  ByClient,
   Effect,
   EndedSession,
+  Exclusion,
   FederationState,
   Outgoing,
   Reason,
@@ -59,10 +61,10 @@ export function tellLeftOut(before: Sum): Effect[] {
 export function leaveOut(
   sum: Sum,
   client: ClientName,
-  reason: Reason,
-  at: number,
+  exclusion: Exclusion,
 ): { readonly sum: Sum; readonly effects: readonly Effect[] } {
-  const next = excludeClient(sum, client, reason, at);
+  const next = excludeClient(sum, client, exclusion);
+  const reason = { code: exclusion.code, message: exclusion.message };
   const effects = next === sum ? [] : send([{ client, message: leftOut(sum.sid, reason) }]);
   return { sum: next, effects };
 }
@@ -79,4 +81,9 @@ export function addSeconds(facts: RoundFacts, sum: Sum | SumComplete): RoundFact
     train: train + sum.seconds.train,
     secureAggregation: secureAggregation + sum.seconds.secureAggregation,
   };
+}
+
+/** Those who are left out of the round's further attempts, too. */
+export function lastingOf(excluded: ByClient<Exclusion>): ByClient<Exclusion> {
+  return Object.fromEntries(Object.entries(excluded as Record<string, Exclusion>).filter(([, { lasting }]) => lasting));
 }

@@ -4,7 +4,7 @@ import { LEAST_SURVIVORS } from "../../../shared/secagg/thresholds.ts";
 import type { SignedStep, Step } from "../../../shared/secagg/signed.ts";
 import { isGone, isStalled, memberOf } from "../presence.ts";
 import { sortedNames, type Rules } from "../rules.ts";
-import type { MaskedInput, Outgoing, Presence, Reason, Sum, SumComplete, SumHead } from "../state.ts";
+import type { Exclusion, MaskedInput, Outgoing, Presence, Reason, Sum, SumComplete, SumHead } from "../state.ts";
 import { advertisingKeys } from "./advertising-keys.ts";
 import { checkingConsistency } from "./checking-consistency.ts";
 import { collectingMaskedInputs } from "./collecting-masked-inputs.ts";
@@ -148,9 +148,9 @@ export function recordStep(sum: Sum, event: StepEvent): Sum {
 }
 
 /** Leaves a client out of what is still to come. */
-export function excludeClient(sum: Sum, client: ClientName, reason: Reason, at: number): Sum {
+export function excludeClient(sum: Sum, client: ClientName, exclusion: Exclusion): Sum {
   if (!sum.invited.includes(client) || sum.excluded[client] !== undefined) return sum;
-  return { ...sum, excluded: { ...sum.excluded, [client]: { ...reason, at } } };
+  return { ...sum, excluded: { ...sum.excluded, [client]: exclusion } };
 }
 
 /** Closes the phase: the next one, or why the attempt cannot go on. */

@@ -14,8 +14,12 @@ import type {
 import { endRound } from "./failed.ts";
 import { names } from "./phase.ts";
 import { recruitingPhase } from "./recruiting.ts";
-import { addSeconds, endSession, send, tellLeftOut } from "./session.ts";
+import { addSeconds, endSession, lastingOf, send, tellLeftOut } from "./session.ts";
 import { askAll, beginSum, closePhase } from "./sum.ts";
+
+/** What a client answers to an attempt that is not above every one it remembers. */
+const REPLAYED = "SECAGG_ATTEMPT_REPLAYED";
+const ROUNDS_SKIPPED = 10;
 
 /** The cohort is invited: the attempt begins. */
 export function beginTraining(
@@ -57,11 +61,17 @@ export function closeTraining(rules: Rules, state: FederationState, current: Tra
 function failAttempt(rules: Rules, state: FederationState, current: Training, reason: Reason, at: number): Transition {
   const { sum } = current;
   const { attempt } = sum.session;
+  const replayed = Object.values(sum.excluded as Record<string, Reason>).some(({ code }) => code === REPLAYED);
+  if (attempt > 1 && replayed) {
+    // Clients remember rounds that this coordinator does not: a backup was restored. It catches up with them.
+    const ahead = { ...state, round: state.round + ROUNDS_SKIPPED };
+    return giveUpSum(rules, ahead, current.facts, sum, "failed", reason, at);
+  }
   if (attempt >= rules.attempts) return giveUpSum(rules, state, current.facts, sum, "failed", reason, at);
   const ended = endSession(state, sum, "failed", reason);
   const facts: RoundFacts = {
     ...current.facts,
-    excluded: { ...current.facts.excluded, ...sum.excluded },
+    excluded: { ...current.facts.excluded, ...lastingOf(sum.excluded) },
     seconds: addSeconds(current.facts, sum),
   };
   const next = recruitingPhase(facts, attempt + 1, at, retryDelayMs(rules, attempt));

@@ -1,0 +1,205 @@
+import { describe, expect, test } from "@jest/globals";
+import type { ClientName } from "../../../shared/ids.ts";
+import { currentSum, pendingWork, transition } from "../../../coordinator/round/transition.ts";
+import type { DurableEvent, RoundEvent } from "../../../coordinator/round/state.ts";
+import { fakeRules, RoundTable, SITES } from "../../fakes/round-table.ts";
+
+const PHASES = [
+  "idle",
+  "recruiting",
+  "training advertising-keys",
+  "training sharing-keys",
+  "training collecting-masked-inputs",
+  "training checking-consistency",
+  "training unmasking",
+  "updating",
+  "evaluation advertising-keys",
+  "evaluation sharing-keys",
+  "evaluation collecting-masked-inputs",
+  "evaluation checking-consistency",
+  "evaluation unmasking",
+  "evaluation complete",
+  "releasing",
+  "finished",
+];
+
+/** A table in the given phase of round 1. */
+function tableIn(phase: string): RoundTable {
+  const table = new RoundTable(fakeRules({ evaluation: { every: 1, patienceMs: 600_000 } }));
+  if (phase === "idle") return table;
+  // Round 0 evaluates first; skip it by starting where round 1 recruits.
+  table.state = { ...table.state, round: 0 };
+  table.feed({ type: "tick", at: table.now });
+  if (phase === "recruiting") return table;
+  table.come(...SITES);
+  table.until(phase, ...SITES);
+  return table;
+}
+
+describe("a round that goes well", () => {
+  test("passes through every phase in order, round 0 first", () => {
+    const table = new RoundTable(fakeRules());
+    const seen: string[] = [];
+    const note = (): void => void (seen.at(-1) === table.phase || seen.push(table.phase));
+    table.come(...SITES);
+    for (let i = 0; i < 100 && table.phase !== "finished"; i++) {
+      for (const site of SITES) {
+        table.answer(site);
+        note();
+      }
+      table.work();
+      note();
+    }
+    const sum = (purpose: string): string[] =>
+      ["advertising-keys", "sharing-keys", "collecting-masked-inputs", "checking-consistency", "unmasking"].map(
+        (phase) => `${purpose} ${phase}`,
+      );
+    expect(seen).toEqual([
+      ...sum("evaluation"),
+      "evaluation complete",
+      ...sum("training"),
+      "updating",
+      ...sum("evaluation"),
+      "evaluation complete",
+      "releasing",
+      "finished",
+    ]);
+    const [zero, one] = table.rounds();
+    expect(zero).toMatchObject({ status: "completed", facts: { round: 0, totals: null, evaluation: { clients: 5 } } });
+    expect(one).toMatchObject({ status: "completed", facts: { round: 1, survivors: [...SITES], attempts: 1 } });
+    expect(table.state).toMatchObject({ completed: 1, version: 1, round: 1 });
+  });
+
+  test("without secure aggregation the key phases are left out", () => {
+    const table = new RoundTable(fakeRules({ mode: "off" }));
+    table.come(...SITES);
+    expect(table.phase).toBe("evaluation collecting-masked-inputs");
+    table.until("finished", ...SITES);
+    expect(table.rounds().map(({ status }) => status)).toEqual(["completed", "completed"]);
+  });
+
+  test("unmasking closes as soon as every secret can be reconstructed", () => {
+    const table = tableIn("training unmasking");
+    table.answer("a", "b", "c");
+    expect(table.phase).toBe("training unmasking");
+    table.answer("d");
+    expect(table.phase).toBe("updating");
+    // The fifth is late, which is nobody's fault.
+    table.answer("e");
+    expect(table.phase).toBe("updating");
+  });
+
+  test("a session's id depends on purpose, round, attempt, parent and the transcript before it", () => {
+    const table = new RoundTable(fakeRules({ stop: { ...fakeRules().stop, rounds: 2 } }));
+    table.come(...SITES);
+    table.until("finished", ...SITES);
+    const sids = table.state.ended.map(({ sid }) => sid);
+    const digests = table.state.ended.map(({ transcriptDigest }) => transcriptDigest);
+    expect(new Set(sids).size).toBe(5);
+    expect(new Set(digests).size).toBe(5);
+    const kept = table.effects.flatMap((e) => (e.type === "keep-transcript" ? [e] : []));
+    for (const [i, { transcript }] of kept.entries()) {
+      const previous = kept[i - 1]?.digest ?? "0".repeat(64);
+      expect(transcript.session.previousTranscriptDigest).toBe(previous);
+    }
+  });
+});
+
+describe("every event in every phase", () => {
+  const events = (table: RoundTable): RoundEvent[] => {
+    const at = table.now;
+    const client = "a" as ClientName;
+    const sid = currentSum(table.state)?.sid ?? table.signed("a", "unmask").sid;
+    const other = "9".repeat(64) as typeof sid;
+    const link = { version: 9, paramsHash: other, serverState: other, rejected: {} };
+    const totals = { weight: 4, examples: 32, examplesSeen: 64, loss: 0.5, deltaNorm: 1, clippedShare: 0 };
+    const reason = { code: "X", message: "x" };
+    const steps = ["advertise-keys", "share-keys", "masked-input", "consistency", "unmask", "roster", "share"] as const;
+    const who = ["a", "stranger"];
+    const phases = [
+      "advertising-keys",
+      "sharing-keys",
+      "collecting-masked-inputs",
+      "checking-consistency",
+      "unmasking",
+    ];
+    return [
+      { type: "tick", at },
+      { type: "tick", at: 0 },
+      { type: "started", at, enrolled: [client] },
+      ...who.flatMap((name): RoundEvent[] => [
+        { type: "connected", at, client: name as ClientName },
+        { type: "ready", at, client: name as ClientName, version: 0 },
+        { type: "heartbeat", at, client: name as ClientName, sid: other, progress: { step: 1, steps: 2 } },
+        { type: "installed", at, client: name as ClientName, version: 3 },
+        { type: "disconnected", at, client: name as ClientName },
+        { type: "exclude", at, client: name as ClientName, sid, reason, lasting: true },
+        { type: "exclude", at, client: name as ClientName, sid: other, reason, lasting: false },
+        ...steps.flatMap((step): RoundEvent[] => [
+          { type: "step", at, client: name as ClientName, signed: table.signed(name, step), vector: null },
+          {
+            type: "step",
+            at,
+            client: name as ClientName,
+            signed: { ...table.signed(name, step), sid: other },
+            vector: { hash: other, bytes: 1 },
+          },
+        ]),
+      ]),
+      { type: "recruit", at, round: table.state.round },
+      { type: "invite", at, purpose: "training", clients: [] },
+      { type: "invite", at, purpose: "evaluation", clients: [] },
+      ...phases.map((phase) => ({ type: "close", at, sid: other, phase }) as RoundEvent),
+      { type: "committed", at, sid: other, ...link, totals },
+      { type: "evaluated", at, sid: other, summary: { clients: 1, metrics: {}, modelMetrics: null } },
+      { type: "sum-failed", at, sid: other, reason },
+      { type: "released", at, version: 99, manifestHash: null, reason },
+      { type: "pause", at },
+      { type: "resume", at },
+      { type: "trigger", at },
+    ];
+  };
+
+  test.each(PHASES)("nothing foreign moves %s, and nothing throws", (phase) => {
+    const count = events(tableIn(phase)).length;
+    for (let i = 0; i < count; i++) {
+      const table = tableIn(phase);
+      const before = table.state;
+      const event = events(table)[i] as RoundEvent;
+      const { state } = transition(table.rules, before, event);
+      // The reducer alone never leaves a phase for an event that is not meant to: decisions are events of their own.
+      expect(state.current.phase).toBe(before.current.phase);
+      expect(currentSum(state)?.phase).toBe(currentSum(before)?.phase);
+      expect(state.version).toBe(before.version);
+      expect(state.completed).toBe(before.completed);
+      // The old state is as it was.
+      expect(before).toBe(table.state);
+    }
+  });
+
+  test.each(PHASES)("what a new process gets from the log in %s is what the old one had", (phase) => {
+    const table = new RoundTable(fakeRules());
+    table.come(...SITES);
+    if (phase === "idle" || phase === "recruiting") return;
+    // From the true beginning, so that the log is whole.
+    if (phase.startsWith("evaluation") || phase === "updating") table.until("training advertising-keys", ...SITES);
+    table.until(phase, ...SITES);
+    expect(table.replayed()).toEqual(table.durable);
+  });
+
+  test("pending work is asked for again after a restart", () => {
+    expect(pendingWork(tableIn("updating").state)).toMatchObject([{ type: "update" }]);
+    expect(pendingWork(tableIn("evaluation complete").state)).toMatchObject([{ type: "total" }]);
+    expect(pendingWork(tableIn("releasing").state)).toMatchObject([{ type: "release", version: 1 }]);
+    expect(pendingWork(tableIn("finished").state)).toMatchObject([{ type: "finished" }]);
+    expect(pendingWork(tableIn("training unmasking").state)).toEqual([]);
+  });
+
+  test("an outcome that comes twice counts once", () => {
+    const table = tableIn("releasing");
+    const committed = table.log.find((event): event is DurableEvent => event.type === "committed") as DurableEvent;
+    const { state, effects } = transition(table.rules, table.state, committed);
+    expect(state).toBe(table.state);
+    expect(effects).toEqual([]);
+  });
+});
