@@ -12,6 +12,7 @@ import type { Throttle } from "./bandwidth.ts";
 import { unreachable, type Call } from "./http.ts";
 
 const PIECE_BYTES = 1 << 20;
+const GUESS_BYTES = 1 << 20;
 /** Without a byte for this long a transfer is cut and resumed. */
 const STALL_MS = 90_000;
 /** Damaged on the way this often, a transfer is given up: something between the two machines changes bytes. */
@@ -34,12 +35,12 @@ export async function upload(
 ): Promise<void> {
   const path = `/v1/uploads/${sid}/${hash}`;
   let damaged = 0;
-  // The first request guesses that nothing is there yet: one round trip less in the usual case.
-  let offset: number | null = 0;
+  // A short upload guesses that nothing is there yet, which saves a round trip; a long one asks before it sends.
+  let offset: number | null = bytes.length <= GUESS_BYTES ? 0 : null;
   for (;;) {
     try {
       if (offset === null) {
-        const head = await send({ method: "HEAD", path }, signal);
+        const head = await send({ method: "HEAD", path, headers: { [UPLOAD_LENGTH]: String(bytes.length) } }, signal);
         await head.body.dump();
         // A complete one is announced again, so that the coordinator records it for this session.
         offset = Math.min(bytes.length, Number(head.headers[UPLOAD_OFFSET] ?? 0));

@@ -23,6 +23,9 @@ export interface RateLimits {
   readonly failuresPerMinute: number;
 }
 
+/** Of a refused request's body. Clients ask before they send more than that. */
+const DRAINED_BYTES = 2 << 20;
+
 export interface HttpOptions {
   readonly federation: { readonly name: string; readonly id: string };
   readonly behindProxy: boolean;
@@ -155,7 +158,8 @@ function answerError(error: unknown, request: Request, response: Response, log: 
     return;
   }
   response.status(status).set("x-error-code", toWire(error).code);
-  // The rest of a refused body is not read: answer, then close.
-  if (!request.complete) response.set("connection", "close");
+  // The rest of a short refused body is read, so that the answer arrives; a long one ends with the connection.
+  if (!request.complete && !(Number(request.get("content-length")) <= DRAINED_BYTES))
+    response.set("connection", "close");
   response.json({ error: toWire(error) });
 }

@@ -129,10 +129,10 @@ export class SocketCoordinatorTransport implements CoordinatorTransport {
 
   async stop(): Promise<void> {
     if (this.#tidying !== null) clearInterval(this.#tidying);
-    const server = this.#server;
-    // socket.io closes the server it is attached to.
-    await this.#control?.close();
-    server?.closeAllConnections();
+    // socket.io closes the server it is attached to, which waits for transfers under way: they are cut and resume later.
+    const closed = this.#control?.close();
+    this.#server?.closeAllConnections();
+    await closed;
     this.#control = null;
     this.#server = null;
   }

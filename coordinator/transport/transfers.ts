@@ -49,23 +49,17 @@ export function registerTransfers(router: Router, options: TransferOptions, offe
 
   router.head("/uploads/:sid/:hash", async (request, response) => {
     const key = uploadKey(request, authenticate(request));
-    allowed(events.uploadLimit(key.client, key.sid, key.hash));
+    checkLength(wholeNumber(request, UPLOAD_LENGTH), events.uploadLimit(key.client, key.sid, key.hash));
     const { offset, complete } = await uploads.offset(key);
     answerOffset(response, offset, complete).status(204).end();
   });
 
   router.patch("/uploads/:sid/:hash", async (request, response) => {
     const key = uploadKey(request, authenticate(request));
-    const limit = allowed(events.uploadLimit(key.client, key.sid, key.hash));
     const length = wholeNumber(request, UPLOAD_LENGTH);
     const offset = wholeNumber(request, UPLOAD_OFFSET);
-    if (length > limit) {
-      throw new CodedError("WIRE_OVERSIZE", `upload of ${length} bytes exceeds the ${limit} allowed`, {
-        length,
-        limit,
-      });
-    }
-    const held = await uploads.receive(key, length, offset, request);
+    checkLength(length, events.uploadLimit(key.client, key.sid, key.hash));
+    const held = await uploads.receive(key, length, offset, request.iterator({ destroyOnReturn: false }));
     // Recorded before it is acknowledged; recording the same upload twice is harmless.
     if (held.complete) await events.uploaded(key.client, key.sid, key.hash, length);
     answerOffset(response, held.offset, held.complete).status(204).end();
@@ -118,9 +112,11 @@ export function registerTransfers(router: Router, options: TransferOptions, offe
   });
 }
 
-function allowed(limit: number | null): number {
+function checkLength(length: number, limit: number | null): void {
   if (limit === null) throw new CodedError("UPLOAD_REFUSED", "this upload is not expected now");
-  return limit;
+  if (length > limit) {
+    throw new CodedError("WIRE_OVERSIZE", `upload of ${length} bytes exceeds the ${limit} allowed`, { length, limit });
+  }
 }
 
 function answerOffset(response: Response, offset: number, complete: boolean): Response {

@@ -1,7 +1,7 @@
 /**
  * HTTP between client and coordinator, all under /v1. Errors are `{ error: { code, message } }`.
  *
- *   HEAD  /v1/uploads/SID/HASH    Upload-Offset: bytes held; Upload-Complete: ?1 when stored
+ *   HEAD  /v1/uploads/SID/HASH    Upload-Length -> Upload-Offset: bytes held; Upload-Complete: ?1 when stored
  *   PATCH /v1/uploads/SID/HASH    Upload-Offset, Upload-Length; the body is everything from the offset on
  *   GET   /v1/blobs/HASH          with Range: bytes=N- to resume
  *   GET   /v1/chain?after=N       links from version N to the newest
