@@ -4,7 +4,9 @@ import { reportError } from "./output.ts";
 import { register as authority } from "./commands/authority.ts";
 import { register as bench } from "./commands/bench.ts";
 import { register as client } from "./commands/client.ts";
+import { register as coordinator } from "./commands/coordinator.ts";
 import { register as data } from "./commands/data.ts";
+import { register as demo } from "./commands/demo.ts";
 import { register as doctor } from "./commands/doctor.ts";
 import { register as engine } from "./commands/engine.ts";
 import { register as join } from "./commands/join.ts";
@@ -20,7 +22,22 @@ const program = new Command("allulook")
   .exitOverride()
   .showHelpAfterError("(add --help for usage)");
 
-const families = [doctor, engine, operator, authority, join, plan, client, outbox, data, simulate, release, bench];
+const families = [
+  demo,
+  doctor,
+  engine,
+  operator,
+  coordinator,
+  authority,
+  join,
+  plan,
+  client,
+  outbox,
+  data,
+  simulate,
+  release,
+  bench,
+];
 for (const register of families) register(program);
 // exitOverride is not inherited by sub-commands that were made before it took effect.
 for (const command of program.commands) command.exitOverride();

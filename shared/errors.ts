@@ -7,6 +7,7 @@ export const ERRORS = {
   CONFIG_INVALID: "Correct the named field; the message says what was expected and what came.",
   CONFIG_HEADROOM: "Sums could overflow: lower cohort.max or maxWeight, or use wordBits 32.",
   USAGE: "Run the command with --help.",
+  INTERRUPTED: "The work was interrupted by a person; run the command again.",
   // data
   DATA_EMPTY: "The dataset holds no pictures; point to a folder with pictures or annotations.json.",
   DATA_INVALID: "annotations.json breaks the dataset format at the named place; correct it.",
@@ -20,7 +21,8 @@ export const ERRORS = {
   ENGINE_UNAVAILABLE: "Run `allulook engine install`, or `allulook doctor` to see what is missing.",
   ENGINE_ARCHIVE: "A downloaded archive is damaged; run `allulook engine install` to fetch it again.",
   ENGINE_KERNEL: "This engine cannot compute the operation; install the native one with `allulook engine install`.",
-  ENGINE_PROVISION: "The native TensorFlow library could not be installed; WebAssembly is used. The message has the cause.",
+  ENGINE_PROVISION:
+    "The native TensorFlow library could not be installed; WebAssembly is used. The message has the cause.",
   MODEL_UNKNOWN: "Run `allulook model list` for the models and presets there are.",
   PARAMS_SHAPE: "The parameters do not fit this model; check model, preset and version.",
   UPDATE_NOT_FINITE: "Training produced NaN or infinity; lower the learning rate or check the data.",
@@ -113,7 +115,8 @@ export const ERRORS = {
   ROUND_FORGOTTEN: "A client was restarted and lost an attempt's secrets; it takes part again in the next attempt.",
   ROUND_BLOB: "The masked vector was not uploaded before it was announced; the client uploads it and goes on.",
   ROUND_TOO_FEW: "Too few clients took part; start more clients, or lower schedule.cohort.min or minSurvivors.",
-  ROUND_VOID: "Survivors of a round did not come back to reveal their shares; the next round starts from the same model.",
+  ROUND_VOID:
+    "Survivors of a round did not come back to reveal their shares; the next round starts from the same model.",
   ROUND_FAILED: "Rounds keep failing; the message has the last cause.",
   // releases
   RELEASE_MANIFEST: "manifest.json is missing, altered or of another format; get the release folder again.",

@@ -1,0 +1,74 @@
+/** `allulook coordinator`: runs a federation's coordinator until it is stopped. */
+import { resolve } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Command } from "commander";
+import pino from "pino";
+import { openCoordinator, type RunningCoordinator } from "../../coordinator/main.ts";
+import { interruptible, note, printResult } from "../output.ts";
+import { liveProgress } from "../progress.ts";
+import { readFederationConfig } from "../../coordinator/config.ts";
+
+/** How long clients have to fetch the last release with --exit-when-done. */
+const LAST_RELEASE_MS = 60_000;
+
+export function register(program: Command): void {
+  program
+    .command("coordinator")
+    .description("run a federation's coordinator; goes on where it stopped, also after a crash")
+    .requiredOption("--config <file>", "federation.yaml")
+    .option("--exit-when-done", "end when the stop rule is met and the connected clients have the last release")
+    .option("--log <level>", "debug, info, warn or error", "warn")
+    .option("--json", "one JSON document on stdout at the end")
+    .addHelpText("after", "\nExample: allulook coordinator --config fed/federation.yaml")
+    .action(coordinate);
+}
+
+async function coordinate(options: {
+  config: string;
+  exitWhenDone?: boolean;
+  log: string;
+  json?: boolean;
+}): Promise<void> {
+  const { config, tolerated } = await readFederationConfig(options.config);
+  const progress = liveProgress(config.schedule.rounds);
+  const log = pino({ level: options.log }, pino.destination({ dest: 2, sync: true }));
+  const running = await openCoordinator(resolve(options.config), log, progress.observer);
+  const { coordinator } = running;
+  await interruptible(async (signal) => {
+    try {
+      const interrupted = new Promise<null>((done) =>
+        signal.addEventListener("abort", () => done(null), { once: true }),
+      );
+      const over = coordinator.run();
+      note(
+        `federation "${config.federation}" in ${running.folder}: a round tolerates ${tolerated} dropout${tolerated === 1 ? "" : "s"} in its smallest cohort`,
+      );
+      const reason = await Promise.race([over, interrupted]);
+      if (reason !== null) {
+        note(`the federation is over: ${reason.message}`);
+        if (reason.code === "ROUND_FAILED") process.exitCode = 1;
+        if (options.exitWhenDone === true) await lastReleaseInstalled(running, signal);
+        else await interrupted;
+      }
+    } finally {
+      progress.end();
+      const { version, round, completed, phase } = coordinator.status();
+      await running.close();
+      printResult(
+        options.json,
+        { version, round, completed, phase, folder: running.folder },
+        `stopped after round ${round}, version ${version}`,
+      );
+    }
+  });
+}
+
+/** Every connected client has the newest version, or had its time. */
+async function lastReleaseInstalled({ coordinator }: RunningCoordinator, signal: AbortSignal): Promise<void> {
+  const until = Date.now() + LAST_RELEASE_MS;
+  while (Date.now() < until && !signal.aborted) {
+    const { clients, version } = coordinator.status();
+    if (clients.every((client) => !client.connected || client.version >= version)) return;
+    await wait(50);
+  }
+}

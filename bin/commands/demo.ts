@@ -1,0 +1,83 @@
+/** `allulook demo`: what `npm start` runs. */
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import type { CoordinatorStatus } from "../../coordinator/create.ts";
+import type { FederationConfig } from "../../shared/config/federation.ts";
+import { demo } from "../../simulations/demo.ts";
+import { summarise } from "../../simulations/report/summary.ts";
+import { integer } from "../numbers.ts";
+import { interruptible, note, printResult } from "../output.ts";
+import { roundLine } from "../progress.ts";
+
+interface DemoOptions {
+  readonly data?: string;
+  readonly clients: number;
+  readonly rounds: number;
+  readonly perSite: number;
+  readonly localSteps: number;
+  readonly seed: number;
+  readonly secureAggregation: FederationConfig["secureAggregation"]["mode"];
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("demo")
+    .description("a whole federation of real processes on this machine, on generated rooms or your own data")
+    .option("--data <dir>", "a dataset folder, split over the clients; without it, generated rooms")
+    .option("--clients <n>", "client processes", integer, 4)
+    .option("--rounds <n>", "rounds", integer, 3)
+    .option("--per-site <n>", "generated pictures per site", integer, 32)
+    .option("--local-steps <n>", "optimizer steps of a client in a round", integer, 20)
+    .option("--seed <n>", "seed of everything random in training", integer, 7)
+    .option("--secure-aggregation <mode>", "malicious, semi-honest or off", "malicious")
+    .option("--out <dir>", "where everything goes; a demo replaces an earlier demo's folder", "demo")
+    .option("--json", "report.json on stdout")
+    .addHelpText("after", "\nExample: allulook demo --data ./pictures --rounds 5 --out run")
+    .action(run);
+}
+
+async function run(options: DemoOptions): Promise<void> {
+  const show = statusLine(options.rounds);
+  const { report, html, json } = await interruptible((signal) =>
+    demo(
+      {
+        data: options.data === undefined ? null : resolve(options.data),
+        clients: options.clients,
+        rounds: options.rounds,
+        perSite: options.perSite,
+        localSteps: options.localSteps,
+        seed: options.seed,
+        mode: options.secureAggregation,
+        out: resolve(options.out),
+        onStatus: show.status,
+        onRound: (round) => {
+          show.clear();
+          note(roundLine(round));
+        },
+        say: note,
+      },
+      signal,
+    ).finally(() => show.clear()),
+  );
+  printResult(options.json, report, summarise(report, { html, json }));
+}
+
+/** One line about what the processes are doing, rewritten on a terminal. */
+function statusLine(rounds: number): { status(status: CoordinatorStatus): void; clear(): void } {
+  const terminal = process.stderr.isTTY === true;
+  return {
+    status: ({ phase, round, clients }) => {
+      if (!terminal) return;
+      const bars = clients.map(({ name, connected, progress }) => {
+        const done = progress === null ? "" : ` ${progress.step}/${progress.steps}`;
+        return `${name}${connected ? done : " (away)"}`;
+      });
+      process.stderr.write(`\r\u001b[2Kround ${Math.max(round, 0)}/${rounds}: ${phase}  ${bars.join("  ")}`);
+    },
+    clear: () => {
+      if (terminal) process.stderr.write("\r\u001b[2K");
+    },
+  };
+}

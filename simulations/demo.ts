@@ -1,0 +1,178 @@
+/** `allulook demo`: a whole federation of real processes on this machine, from data to report. */
+import { existsSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { RoundReport } from "../coordinator/round/report.ts";
+import type { CoordinatorStatus } from "../coordinator/create.ts";
+import { NodeCrypto } from "../shared/node/crypto.ts";
+import { readManifest } from "../shared/release/manifest.ts";
+import { checkFederationConfig } from "../coordinator/config.ts";
+import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
+import { CodedError } from "../shared/errors.ts";
+import { writeFileDurably } from "../shared/node/files.ts";
+import { setEngineEnvironment, loadEngine } from "../models/engine/node/load.ts";
+import { arrange, labelsOfFolders, type ClientData } from "./arrange.ts";
+import { Deployment, exitOf } from "./deployment.ts";
+import { generatedData } from "./generated-data.ts";
+import { predictionPictures } from "./pictures.ts";
+import { writeShare } from "./partition/write-share.ts";
+import { writeReport, type WrittenReport } from "./report/html.ts";
+import type { Report } from "./report/schema.ts";
+import { releaseEntryOf, SETUP_FILE } from "./run.ts";
+
+export interface DemoSetting {
+  readonly data: string | null;
+  readonly clients: number;
+  readonly rounds: number;
+  readonly perSite: number;
+  readonly localSteps: number;
+  readonly seed: number;
+  readonly mode: FederationConfig["secureAggregation"]["mode"];
+  readonly out: string;
+  readonly onStatus: (status: CoordinatorStatus) => void;
+  readonly onRound: (round: RoundReport) => void;
+  readonly say: (text: string) => void;
+}
+
+/** A folder that an earlier demo made, and may therefore be replaced. */
+const MARKER = ".allulook-demo";
+const POLL_MS = 250;
+
+export interface DemoResult extends WrittenReport {
+  readonly report: Report;
+}
+
+/** Throws DATA_ and CONFIG_ codes, USAGE for a folder that is not a demo's, and ROUND_FAILED when rounds are missing. */
+export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<DemoResult> {
+  const { out, seed, rounds, say } = setting;
+  await clear(out);
+  const source = setting.data ?? (await generatedData(join(out, "data"), setting.clients, setting.perSite, 128, seed));
+  const { config, clients } = await planDemo(setting, source);
+  await writeFileDurably(
+    join(out, SETUP_FILE),
+    `${JSON.stringify({ config, dataName: nameOf(setting.data), generated: setting.data === null, clients })}\n`,
+  );
+  const deployment = await Deployment.create(out, config);
+  try {
+    say(
+      `one coordinator and ${clients.length} clients start as processes of their own; logs are in ${join(out, "logs")}`,
+    );
+    const coordinator = await deployment.startCoordinator();
+    for (const { name, parts } of clients) {
+      const share = join(out, "sites", name, "data");
+      for (const part of parts) await writeShare(part.dir, part.indices ?? [], share);
+      deployment.startClient(await deployment.addSite(name, share));
+    }
+    await follow(deployment, setting, coordinator, signal);
+    const done = await deployment.rounds();
+    if (signal.aborted) throw new CodedError("INTERRUPTED", "the demo was interrupted");
+    return await finish(setting, config, clients, done);
+  } finally {
+    await deployment.stop();
+  }
+
+  async function planDemo(
+    from: DemoSetting,
+    dir: string,
+  ): Promise<{ config: FederationConfig; clients: readonly ClientData[] }> {
+    const labels = await labelsOfFolders([dir]);
+    const raw = federationConfig.parse({
+      federation: "demo",
+      seed,
+      listen: { port: 0 },
+      labels,
+      training: { localSteps: from.localSteps },
+      schedule: { rounds, cohort: { min: from.clients, max: Math.max(64, from.clients) } },
+      secureAggregation: { mode: from.mode },
+      evaluation: { patience: "60s" },
+    });
+    const { config } = checkFederationConfig(raw, "demo");
+    const arranged = await arrange(config, [dir], from.clients, { by: "site" }, null, true);
+    return { config: { ...config, evaluation: arranged.evaluation }, clients: arranged.clients };
+  }
+}
+
+async function clear(out: string): Promise<void> {
+  if (existsSync(out)) {
+    if (!existsSync(join(out, MARKER))) {
+      throw new CodedError("USAGE", `${out} exists and was not made by a demo; give another --out`, { field: "out" });
+    }
+    await rm(out, { recursive: true });
+  }
+  await writeFileDurably(join(out, MARKER), "");
+}
+
+function nameOf(data: string | null): string {
+  return data === null ? "generated rooms" : (data.replace(/\/+$/, "").split("/").at(-1) ?? data);
+}
+
+/** Watches until the coordinator's process ends. */
+async function follow(
+  deployment: Deployment,
+  { onStatus, onRound, rounds }: DemoSetting,
+  coordinator: ReturnType<Deployment["startClient"]>,
+  signal: AbortSignal,
+): Promise<void> {
+  const ended = exitOf(coordinator);
+  let over = false;
+  void ended.then(() => (over = true));
+  let told = 0;
+  while (!over && !signal.aborted) {
+    const status = await deployment.status();
+    if (status !== null) {
+      onStatus(status);
+      const all = status.completed + 1 > told ? await deployment.rounds() : [];
+      for (const round of all.slice(told)) onRound(round);
+      told = Math.max(told, all.length);
+    }
+    const dead = deployment.sites.find(({ name }) => failed(deployment, name));
+    if (dead !== undefined && !over) {
+      throw new CodedError("TRAINING_FAILED", `${dead.name} has ended; its log is ${deployment.logOf(dead.name)}`);
+    }
+    await Promise.race([ended, wait(POLL_MS)]);
+  }
+  if (signal.aborted) return;
+  const code = await ended;
+  for (const round of (await deployment.rounds()).slice(told)) onRound(round);
+  if (code !== 0) {
+    throw new CodedError(
+      "COORDINATOR_FAILED",
+      `not all of the ${rounds} rounds were completed; see ${deployment.logOf("coordinator")}`,
+    );
+  }
+}
+
+function failed(deployment: Deployment, name: string): boolean {
+  const code = deployment.processes.get(name)?.exitCode;
+  return code !== null && code !== undefined && code !== 0;
+}
+
+async function finish(
+  setting: DemoSetting,
+  config: FederationConfig,
+  clients: readonly ClientData[],
+  done: readonly RoundReport[],
+): Promise<DemoResult> {
+  const { out } = setting;
+  const version = done.filter(({ round, status }) => round > 0 && status === "completed").length;
+  const releaseFolder = join(out, "releases", String(version));
+  const bytes = await readFile(join(releaseFolder, "manifest.json"));
+  const manifest = readManifest(new NodeCrypto(), bytes, null);
+  setEngineEnvironment(1);
+  const engine = await loadEngine();
+  const pictures = await predictionPictures(releaseFolder, clients, 8);
+  const report: Report = {
+    schema: 1,
+    seed: setting.seed,
+    engine: engine.backend,
+    model: { name: config.model.name, preset: config.model.preset, params: manifest.params },
+    secureAggregation: config.secureAggregation.mode,
+    threads: engine.threads,
+    privacy: { unit: config.privacy.unit, epsilon: null, delta: null },
+    rounds: done.map((round) => ({ ...round, excluded: [...round.excluded] })),
+    release: releaseEntryOf({ manifest }),
+    data: { name: nameOf(setting.data), generated: setting.data === null, evaluation: "held out by the clients" },
+  };
+  return { ...(await writeReport(out, report, pictures)), report };
+}
