@@ -9,10 +9,12 @@ import { register as data } from "./commands/data.ts";
 import { register as demo } from "./commands/demo.ts";
 import { register as doctor } from "./commands/doctor.ts";
 import { register as engine } from "./commands/engine.ts";
+import { register as evaluate } from "./commands/evaluate.ts";
 import { register as join } from "./commands/join.ts";
 import { register as operator } from "./commands/operator.ts";
 import { register as outbox } from "./commands/outbox.ts";
 import { register as plan } from "./commands/plan.ts";
+import { register as predict } from "./commands/predict.ts";
 import { register as release } from "./commands/release.ts";
 import { register as simulate } from "./commands/simulate.ts";
 
@@ -35,6 +37,8 @@ const families = [
   outbox,
   data,
   simulate,
+  evaluate,
+  predict,
   release,
   bench,
 ];
