@@ -26,6 +26,8 @@ export interface RigOptions {
   readonly limits?: RateLimits;
   readonly authority?: "embedded" | "offline";
   readonly actions?: AdminActions;
+  /** The server's clock. */
+  readonly now?: () => number;
 }
 
 export class Rig {
@@ -60,7 +62,12 @@ export class Rig {
     await createAuthority(paths.authority, "test", crypto, rng);
     await createSecretFile(paths.key, rng);
     await createSecretFile(paths.admin, rng);
-    await rig.start();
+    try {
+      await rig.start();
+    } catch (error) {
+      await rig.dispose();
+      throw error;
+    }
     return rig;
   }
 
@@ -92,6 +99,7 @@ export class Rig {
         actions: { ...memberActions(this.federation, crypto, Date.now), ...this.#options.actions },
       },
       log: { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") },
+      ...(this.#options.now === undefined ? {} : { now: this.#options.now }),
       ...(this.#options.limits === undefined ? {} : { limits: this.#options.limits }),
     });
     await this.server.start(this.events);
