@@ -123,6 +123,11 @@ export class ReleaseChain {
     return linksAfter(this.#links, after);
   }
 
+  /** The oldest version whose bytes are still kept: that of the newest keyframe. */
+  get oldest(): number {
+    return this.#links.findLast((link) => link.keyframe !== null)?.version ?? 0;
+  }
+
   /** The link of one version. */
   link(version: number): ChainLink | null {
     return this.#links.find((link) => link.version === version) ?? null;
@@ -166,7 +171,7 @@ export class ReleaseChain {
 
   async #reconstruct(version: number): Promise<Float32Array> {
     const { crypto, compression, layout, blobs } = this.options;
-    const oldest = this.#links.findLast((link) => link.keyframe !== null)?.version ?? 0;
+    const { oldest } = this;
     if (version < oldest) {
       throw new CodedError("RELEASE_CHAIN", `the bytes of version ${version} are no longer kept`, { version, oldest });
     }

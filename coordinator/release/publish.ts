@@ -55,9 +55,18 @@ export interface Release {
   readonly folder: string | null;
 }
 
+/** Version 0 is released with the first round's: offline checks begin at its keyframe. */
+const BEGINNING: PublishInput = {
+  version: 0,
+  round: 0,
+  counts: { cohort: 0, survivors: 0, evaluated: 0, examples: 0 },
+  evaluation: null,
+};
+
 /** Throws RELEASE_CHAIN for a version that is not committed, STORE_FULL. */
 export async function publish(context: PublishContext, input: PublishInput): Promise<Release> {
   const { chain, config } = context;
+  if (input.version > 0 && chain.oldest === 0 && chain.manifest(0) === null) await publish(context, BEGINNING);
   const { crypto, key, layout, federation } = chain.options;
   const version = await chain.version(input.version);
   const known = chain.manifest(input.version);

@@ -76,6 +76,16 @@ describe("publish", () => {
     expect(other.manifest.model?.fp32SizeBytes).toBe(manifest.model?.fp32SizeBytes);
   });
 
+  test("the first release brings version 0 along, while its bytes are there: offline checks begin at a keyframe", async () => {
+    await publish(world.publishContext(root), input(1, null));
+    expect(await readdir(join(root, "0"))).toEqual(["keyframe", "manifest.json"]);
+    const later = new World(3);
+    await later.start();
+    await later.commitUpTo(4);
+    await publish(later.publishContext(null), input(4, null));
+    expect(later.chain.manifest(0)).toBeNull();
+  });
+
   test("unevaluated releases say so", async () => {
     const { manifest } = await publish(world.publishContext(null), input(1, null));
     expect(manifest).toMatchObject({ evaluation: "unevaluated", metrics: {}, model: { fallbacks: [] } });
@@ -103,7 +113,7 @@ describe("publish", () => {
     await mkdir(join(root, ".1.0123.tmp"));
     const first = await publish(world.publishContext(root), input(1, scored(0.8)));
     expect((await readdir(join(root, "1", "model"))).toSorted()).toEqual(["model.json", "weights.bin"]);
-    expect(await readdir(root)).toEqual(["1"]);
+    expect((await readdir(root)).toSorted()).toEqual(["0", "1"]);
     await world.start();
     const again = await publish(world.publishContext(root), input(1, null));
     expect(again).toEqual(first);
