@@ -112,6 +112,36 @@ describe("what lies on disk", () => {
     }
   });
 
+  test("killed at any point of an install, the old version or the new one is there, and the next install goes through", async () => {
+    const cache = cacheWith();
+    const first = await ensureNewest(cache);
+    const stateBefore = await readFile(join(folder, "installed.json"));
+    await world.commitUpTo(2);
+    const second = await ensureNewest(cache);
+    const stateAfter = await readFile(join(folder, "installed.json"));
+    const bytes = (version: number) => join(folder, `${world.chain.link(version)?.paramsHash}.params`);
+    const newBytes = await readFile(bytes(2));
+    const leave = async (
+      state: Buffer,
+      params: Buffer | null,
+      temporary: Buffer | null,
+    ): Promise<Float32Array | undefined> => {
+      await writeFile(join(folder, "installed.json"), state);
+      await rm(bytes(2), { force: true });
+      if (params !== null) await writeFile(bytes(2), params);
+      if (temporary !== null) await writeFile(`${bytes(2)}.0123456789ab.tmp`, temporary);
+      return (await cacheWith().installed())?.params;
+    };
+    expect(await leave(stateBefore, null, newBytes.subarray(0, 99))).toEqual(first);
+    expect(await leave(stateBefore, newBytes, null)).toEqual(first);
+    // A disk that lost power may keep the name of a file and lose its bytes.
+    expect(await leave(stateAfter, newBytes.subarray(0, 99), null)).toEqual(first);
+    expect(await leave(stateAfter, newBytes, newBytes)).toEqual(second);
+    await world.commitUpTo(3);
+    expect(await ensureNewest(cacheWith())).toEqual(world.chain.newest?.params);
+    expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
   test("keeps two versions and removes the rest and what killed writers left", async () => {
     const cache = cacheWith();
     await ensureNewest(cache);
