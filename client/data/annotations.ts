@@ -20,6 +20,7 @@ const side = z.int().min(1).max(MAX_SIDE);
 const label = z.string().min(1).max(256);
 const imageId = z.union([z.int(), z.string().max(256)]);
 const coordinate = z.number().min(-1e6).max(1e6);
+const isCoordinate = (value: unknown): boolean => typeof value === "number" && Math.abs(value) <= 1e6;
 
 const image = z.object({
   id: imageId.optional(),
@@ -33,11 +34,16 @@ const image = z.object({
   site: z.union([z.string().min(1).max(256), z.int()]).nullish(),
 });
 
-const runLengths = z.object({
-  size: z.tuple([side, side]),
-  counts: z.union([z.string().max(16_000_000), z.array(z.int().min(0)).max(16_000_000)]),
-});
-const polygons = z.array(z.array(coordinate).max(1_000_000)).max(10_000);
+// Millions of numbers in large files: looked at in place, where a schema of arrays would copy each.
+const counts = z.custom<readonly number[]>(
+  (value) => Array.isArray(value) && value.every((count) => Number.isSafeInteger(count) && count >= 0),
+  "expected whole numbers from 0",
+);
+const polygons = z.custom<readonly (readonly number[])[]>(
+  (value) => Array.isArray(value) && value.every((polygon) => Array.isArray(polygon) && polygon.every(isCoordinate)),
+  "expected lists of numbers x, y, x, y, …, or run lengths with size and counts",
+);
+const runLengths = z.object({ size: z.tuple([side, side]), counts: z.union([z.string(), counts]) });
 
 const annotation = z.object({
   image_id: imageId,

@@ -227,18 +227,25 @@ type WrittenMask = NonNullable<AnnotationsFile["annotations"]>[number]["segmenta
 
 function instanceMask(written: WrittenMask): InstanceMask | null {
   if (written == null) return null;
-  if (!Array.isArray(written))
+  if ("size" in written)
     return { kind: "runs", height: written.size[0], width: written.size[1], counts: written.counts };
   return written.length === 0 ? null : { kind: "polygons", polygons: written };
 }
 
-/** Every picture below `root`, in the order of names; links are not followed. */
+/** Every picture below `root`, in the order of names; links are not followed. Errors: DATA_INVALID. */
 async function plainPictures(root: string): Promise<SourceImage[]> {
   const found: string[] = [];
   const visit = async (folder: string, depth: number): Promise<void> => {
     for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
       if (entry.name.startsWith(".")) continue;
       const name = folder === "" ? entry.name : `${folder}/${entry.name}`;
+      // One level too high: masks and depth maps would be taken for pictures.
+      if (entry.name === "annotations.json")
+        throw new CodedError("DATA_INVALID", `${root} holds a dataset in ${folder}: point to that folder`, {
+          file: name,
+          expected: "a dataset, or a folder of plain pictures",
+          got: name,
+        });
       if (entry.isDirectory() && depth < 16) await visit(name, depth + 1);
       else if (entry.isFile() && PICTURE_ENDINGS.has(extname(basename(name)).toLowerCase())) found.push(name);
       if (found.length > MAX_PICTURES)

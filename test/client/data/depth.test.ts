@@ -31,7 +31,14 @@ describe("depth maps", () => {
       ["8-bit gray", await gray(new Uint8Array(4), 2, 2)],
       ["8-bit RGB", await picture(2, 2)],
       ["not a PNG", await picture(8, 8, "jpeg")],
-      ["", floatTiff(8, 8, Array.from({ length: 64 }, () => 1)).subarray(0, 200)],
+      [
+        "",
+        floatTiff(
+          8,
+          8,
+          Array.from({ length: 64 }, () => 1),
+        ).subarray(0, 200),
+      ],
     ];
     for (const [why, bytes] of files)
       await expect(decodeDepth(bytes, "d.png")).rejects.toMatchObject({

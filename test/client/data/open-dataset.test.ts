@@ -385,6 +385,14 @@ describe("bad input, named", () => {
     expect((await dataset.load(0)).depth).toBeNull();
   });
 
+  test("a folder of datasets is not one of plain pictures", async () => {
+    const dir = folderWith({ "one/annotations.json": { images: [] }, "one/a.png": await picture(2, 2) });
+    await expect(openDataset(dir, { labels: LABELS })).rejects.toMatchObject({
+      code: "DATA_INVALID",
+      message: expect.stringContaining("holds a dataset in one"),
+    });
+  });
+
   test("several COCO splits in one folder", async () => {
     const dir = folderWith({ "annotations/instances_a.json": {}, "annotations/instances_b.json": {} });
     await expect(openDataset(dir, { labels: LABELS })).rejects.toMatchObject({ code: "DATA_INVALID" });
