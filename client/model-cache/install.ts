@@ -105,14 +105,6 @@ export async function installRelease(
   return { manifest, outcome: "active", state: next };
 }
 
-/** Goes back to the release that was in use before. Returns false when there is none. */
-export async function rollBack(folder: string): Promise<boolean> {
-  const state = await activeRelease(folder);
-  if (state.previous === null) return false;
-  await writeState(folder, { ...state, active: state.previous, previous: null, rejected: state.active });
-  return true;
-}
-
 async function writeState(folder: string, state: ActiveRelease): Promise<void> {
   await writeFileDurably(join(folder, "active.json"), canonicalJson(state));
 }

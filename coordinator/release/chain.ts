@@ -103,7 +103,9 @@ export class ReleaseChain {
       federation,
       version,
       parentHash: parent?.link.paramsHash ?? null,
-      paramsHash: sha256Of(crypto, canonicalBytes(params)),
+      // A round that changed nothing needs no hash of hundreds of megabytes.
+      paramsHash:
+        parent !== null && params === parent.params ? parent.link.paramsHash : sha256Of(crypto, canonicalBytes(params)),
       configHash,
       update: updateRef,
       keyframe: keyframeRef,

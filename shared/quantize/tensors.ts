@@ -13,8 +13,9 @@ import { newPack, openPack, pieceOffsets, refuse, type PackKind } from "./pack.t
 export interface EncodedTensors {
   /** The pack, uncompressed. */
   readonly bytes: Uint8Array;
-  /** What a reader reconstructs: base + dequantize(bytes). */
+  /** What a reader reconstructs: base + dequantize(bytes). The base itself when nothing has changed. */
   readonly params: Float32Array;
+  readonly changed: boolean;
   /** The formats used: those asked for, except where a value does not fit fp16. */
   readonly dtypes: readonly Dtype[];
 }
@@ -45,6 +46,8 @@ export function encodeTensors(
     return dtype === "fp16" && (maxima[i]?.[0] as number) > FP16_MAX ? "fp32" : dtype;
   });
   const { bytes, payload } = newPack(kind, layout, dtypes, layoutHash === undefined ? {} : { layoutHash });
+  const changed = !maxima.every((found) => found.every(isZero));
+  if (!changed && base !== null) return { bytes, params: base, changed, dtypes };
   const offsets = pieceOffsets(layout, dtypes);
   const params = new Float32Array(layout.length);
   layout.tensors.forEach((slot, i) => {
@@ -61,17 +64,17 @@ export function encodeTensors(
       const halves = new Uint16Array(piece.buffer, piece.byteOffset, slot.size);
       for (let k = 0; k < slot.size; k++) {
         halves[k] = toFp16((values[k] as number) - (from[k] as number));
-        out[k] = (from[k] as number) + fromFp16(halves[k] as number);
+        out[k] = plus(from[k] as number, fromFp16(halves[k] as number));
       }
     } else {
       const stored = floats(piece, slot.size);
       for (let k = 0; k < slot.size; k++) {
         stored[k] = (values[k] as number) - (from[k] as number);
-        out[k] = (from[k] as number) + (stored[k] as number);
+        out[k] = plus(from[k] as number, stored[k] as number);
       }
     }
   });
-  return { bytes, params, dtypes };
+  return { bytes, params, changed, dtypes };
 }
 
 /**
@@ -106,7 +109,7 @@ export function decodeTensors(
       for (let k = 0; k < slot.size; k++) {
         const value = halves === null ? ((whole as Float32Array)[k] as number) : fromFp16(halves[k] as number);
         if (!Number.isFinite(value)) refuse(`a value of ${slot.name} is not finite`);
-        to[k] = (from[k] as number) + value;
+        to[k] = plus(from[k] as number, value);
       }
     }
   });
@@ -117,6 +120,11 @@ function baseReader(layout: ParamLayout, base: Float32Array | null): (slot: Tens
   if (base !== null) return (slot) => tensorValues(base, slot);
   const zeros = new Float32Array(layout.tensors.reduce((most, slot) => Math.max(most, slot.size), 0));
   return (slot) => zeros.subarray(0, slot.size);
+}
+
+/** No difference leaves every bit, the sign of zero included. */
+function plus(from: number, difference: number): number {
+  return difference === 0 ? from : from + difference;
 }
 
 function isScale(value: number): boolean {

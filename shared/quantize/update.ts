@@ -6,16 +6,16 @@
 import type { Sha256 } from "../ids.ts";
 import type { ParamLayout } from "../params/layout.ts";
 import { dtypesOf, type Dtype } from "./dtype.ts";
-import { decodeTensors, encodeTensors } from "./tensors.ts";
+import { decodeTensors, encodeTensors, type EncodedTensors } from "./tensors.ts";
 
-/** The update's bytes (uncompressed) and the R they lead to. Throws UPDATE_NOT_FINITE. */
+/** The update's bytes (uncompressed) and the R they lead to: `parent` itself when nothing changed. Throws UPDATE_NOT_FINITE. */
 export function encodeUpdate(
   layout: ParamLayout,
   serverParams: Float32Array,
   parent: Float32Array,
   dtype: Dtype,
   layoutHash?: Sha256,
-): { bytes: Uint8Array; params: Float32Array } {
+): EncodedTensors {
   return encodeTensors("update", layout, serverParams, parent, dtypesOf(layout, dtype), layoutHash);
 }
 

@@ -54,7 +54,10 @@ export const manifest = z.strictObject({
   parentHash: sha256Hex.nullable(),
   /** Hash of R's canonical bytes. */
   paramsHash: sha256Hex,
-  params: z.int().min(0),
+  params: z
+    .int()
+    .min(0)
+    .max(2 ** 29),
   layoutHash: sha256Hex,
   configHash: sha256Hex,
   counts,

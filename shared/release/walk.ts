@@ -11,14 +11,12 @@ import { sha256Of, type Compression, type ReleaseCrypto } from "./ports.ts";
 export interface WalkContext {
   readonly crypto: ReleaseCrypto;
   readonly compression: Compression;
-  /** Null: read it from the keyframe. */
-  readonly layout: ParamLayout | null;
+  readonly layout: ParamLayout;
   /** The blob's bytes, already checked against its hash. */
   readonly fetch: (ref: BlobRef) => Promise<Uint8Array>;
 }
 
 export interface Walked {
-  readonly layout: ParamLayout;
   readonly params: Float32Array;
   /** The link walked last. */
   readonly link: ChainLink;
@@ -39,20 +37,20 @@ export async function walk(context: WalkContext, start: Start | null, links: rea
   const first = links[0];
   if (first === undefined) throw new CodedError("RELEASE_CHAIN", "the coordinator has no version to offer");
   const continues = start !== null && first.update !== null && first.parentHash === start.paramsHash;
-  let { layout, params } = continues
-    ? { layout: context.layout, params: start.params }
-    : { layout: context.layout, params: null as Float32Array | null };
+  const { layout } = context;
+  let params: Float32Array | null = continues ? start.params : null;
   for (const link of links) {
-    if (params === null || layout === null) {
+    if (params === null) {
       if (link.keyframe === null) {
         throw new CodedError("RELEASE_CHAIN", `the way to version ${link.version} begins without a keyframe`, {
           version: link.version,
         });
       }
-      const bytes = await unpack(context, link.keyframe, context.layout);
-      ({ layout, params } = decodeKeyframe(bytes, context.layout));
+      params = decodeKeyframe(await unpack(context, link.keyframe), layout).params;
     } else {
-      const bytes = await unpack(context, link.update as BlobRef, layout);
+      // Nothing has changed: the hash of what is at hand is the one wanted.
+      if (link.parentHash === link.paramsHash) continue;
+      const bytes = await unpack(context, link.update as BlobRef);
       // The first step must not write into the caller's array; later ones work in place.
       params = applyUpdate(layout, params, bytes, params === start?.params ? undefined : params);
     }
@@ -65,12 +63,9 @@ export async function walk(context: WalkContext, start: Start | null, links: rea
       });
     }
   }
-  return { layout: layout as ParamLayout, params: params as Float32Array, link: links.at(-1) as ChainLink };
+  return { params: params as Float32Array, link: links.at(-1) as ChainLink };
 }
 
-/** Largest number of params that a keyframe of unknown layout may hold: 2 GiB of memory. */
-const MOST_PARAMS = 2 ** 28;
-
-async function unpack(context: WalkContext, ref: BlobRef, layout: ParamLayout | null): Promise<Uint8Array> {
-  return context.compression.decompress(await context.fetch(ref), maxPackBytes(layout?.length ?? MOST_PARAMS));
+async function unpack({ compression, layout, fetch }: WalkContext, ref: BlobRef): Promise<Uint8Array> {
+  return compression.decompress(await fetch(ref), maxPackBytes(layout.length));
 }

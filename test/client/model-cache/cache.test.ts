@@ -74,6 +74,16 @@ describe("ensure", () => {
     await expect(restarted.ensure(3, link.paramsHash, signal)).rejects.toMatchObject({ code: "AUTH_REFUSED" });
   });
 
+  test("a round that changed nothing costs no download and no copy", async () => {
+    const cache = cacheWith();
+    const before = await ensureNewest(cache);
+    await world.chain.commit(2, before);
+    world.downloads = 0;
+    expect(await ensureNewest(cache)).toBe(before);
+    expect([world.downloads, (await cache.installed())?.link.version]).toEqual([0, 2]);
+    expect((await cacheWith().installed())?.link.version).toBe(2);
+  });
+
   test("calls at the same time are one download", async () => {
     const cache = cacheWith();
     await Promise.all([ensureNewest(cache), ensureNewest(cache), ensureNewest(cache)]);

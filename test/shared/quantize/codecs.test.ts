@@ -168,6 +168,24 @@ describe("the chain of updates", () => {
     },
   );
 
+  test.each(["int8", "fp16", "fp32"] as const)(
+    "a tensor that did not change keeps every bit in %s, the sign of zero included",
+    (dtype) => {
+      const parent = random(Rng.of("unchanged"));
+      for (const slot of layout.tensors) parent[slot.offset] = -0;
+      const same = encodeUpdate(layout, parent, parent, dtype);
+      expect([same.changed, same.params === parent]).toEqual([false, true]);
+      const bits = (params: Float32Array) => Buffer.from(params.buffer).toString("hex");
+      expect(bits(applyUpdate(layout, parent, same.bytes))).toBe(bits(parent));
+      const server = parent.slice();
+      server[layout.length - 1] = 5;
+      const { bytes, params, changed } = encodeUpdate(layout, server, parent, dtype);
+      expect(changed).toBe(true);
+      expect(bits(applyUpdate(layout, parent, bytes))).toBe(bits(params));
+      expect(bits(params.slice(0, -1))).toBe(bits(parent.slice(0, -1)));
+    },
+  );
+
   test("a server that stands still is reached exactly, down to the rounding of binary32", () => {
     const server = random(Rng.of("still"));
     let sent = random(Rng.of("start"));
