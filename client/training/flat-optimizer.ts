@@ -103,7 +103,7 @@ export class FlatOptimizer {
     for (const name of ACCUMULATORS) {
       for (const slot of (inside[name] as Slot[] | undefined) ?? []) slot.variable.dispose();
     }
-    for (const name of [...SCALARS, "c", "one", "beta1Tensor"]) {
+    for (const name of [...SCALARS, "c", "m"]) {
       if (inside[name] instanceof tf.Tensor && !inside[name].isDisposed) inside[name].dispose();
     }
     this.#values.dispose();

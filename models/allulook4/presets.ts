@@ -55,7 +55,7 @@ export const PRESETS = {
     text: 48,
   },
   base: {
-    deep: [64, 144, 288, 512],
+    deep: [64, 160, 320, 576],
     deepBlocks: [2, 3, 4, 4],
     light: [64, 128, 256, 512],
     lightBlocks: [1, 2, 3, 2],

@@ -1,6 +1,7 @@
 /**
  * Augmentation and modality dropout: what is drawn for one sample before it enters a batch. Geometry is separable
- * (flip, zoom, shift), so that picture, depth, masks and boxes follow through the same two index tables.
+ * (zoom, shift), so that picture, depth, masks and boxes follow through the same two index tables. Nothing is mirrored:
+ * captions say "left" and "right", and a fixed camera's scenes have a layout that is worth learning.
  */
 import type { Rng } from "../../shared/rng/rng.ts";
 import type { Geometry, PreparedSample } from "./prepare.ts";
@@ -26,7 +27,7 @@ export interface View {
   }[];
 }
 
-const ZOOM = [0.8, 1.25] as const;
+const ZOOM = [0.9, 1.1] as const;
 const DEPTH_WITHHELD = 0.5;
 const TEXT_WITHHELD = 0.3;
 /** Only where depth is there to see by. */
@@ -61,8 +62,8 @@ export function plainView(
 export function randomView(sample: PreparedSample, rng: Rng, depthIsInput: boolean): View {
   const { geometry } = sample;
   const zoom = Math.exp(between(rng, Math.log(ZOOM[0]), Math.log(ZOOM[1])));
-  const x = axis(rng, geometry.contentWidth, zoom, rng.uniform() < 0.5);
-  const y = axis(rng, geometry.contentHeight, zoom, false);
+  const x = axis(rng, geometry.contentWidth, zoom);
+  const y = axis(rng, geometry.contentHeight, zoom);
   const contrast = Math.exp(between(rng, -0.2, 0.2));
   const brightness = between(rng, -0.2, 0.2);
   const withholdDepth = rng.uniform() < DEPTH_WITHHELD;
@@ -108,9 +109,8 @@ interface Axis {
 }
 
 /** A zoom about a random point: the picture fills the map when magnified and lies somewhere in it when shrunk. */
-function axis(rng: Rng, length: number, zoom: number, flip: boolean): Axis {
-  const shift = rng.uniform() * (length - length * zoom);
-  return flip ? { scale: -zoom, shift: length - shift } : { scale: zoom, shift };
+function axis(rng: Rng, length: number, zoom: number): Axis {
+  return { scale: zoom, shift: rng.uniform() * (length - length * zoom) };
 }
 
 function indices(side: number, content: number, { scale, shift }: Axis): Int32Array {

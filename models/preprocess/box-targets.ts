@@ -70,8 +70,10 @@ export function drawBoxes(
 
 /** The box as the view shows it, clipped; null when too little is left. */
 function through(box: PreparedBox, view: View, geometry: Geometry): PreparedBox | null {
-  const [left, right] = sorted(box.left * view.x.scale + view.x.shift, box.right * view.x.scale + view.x.shift);
-  const [top, bottom] = sorted(box.top * view.y.scale + view.y.shift, box.bottom * view.y.scale + view.y.shift);
+  const left = box.left * view.x.scale + view.x.shift;
+  const right = box.right * view.x.scale + view.x.shift;
+  const top = box.top * view.y.scale + view.y.shift;
+  const bottom = box.bottom * view.y.scale + view.y.shift;
   const area = (right - left) * (bottom - top);
   const clipped = {
     classIndex: box.classIndex,
@@ -82,8 +84,4 @@ function through(box: PreparedBox, view: View, geometry: Geometry): PreparedBox 
   };
   const visible = Math.max(0, clipped.right - clipped.left) * Math.max(0, clipped.bottom - clipped.top);
   return area > 0 && visible >= VISIBLE * area ? clipped : null;
-}
-
-function sorted(a: number, b: number): [number, number] {
-  return a < b ? [a, b] : [b, a];
 }

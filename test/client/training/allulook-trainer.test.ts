@@ -1,0 +1,238 @@
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { createTrainer, stepsPerRound } from "../../../client/training/allulook-trainer.ts";
+import type { Trainer, TrainingJob } from "../../../client/training/trainer.ts";
+import { loadEngine } from "../../../models/engine/node/load.ts";
+import * as tf from "../../../models/engine/tf.ts";
+import { metricsFromStatistics, slotValues } from "../../../models/metrics/statistics.ts";
+import { buildModel } from "../../../models/registry.ts";
+import { Rng } from "../../../shared/rng/rng.ts";
+import { datasetOfSamples, squares, testConfig, unlabelled } from "../../models/synthetic-samples.ts";
+
+const open: Trainer[] = [];
+
+beforeAll(async () => {
+  await loadEngine();
+});
+afterEach(() => {
+  for (const trainer of open.splice(0)) trainer.dispose();
+});
+
+async function trainer(over: Record<string, unknown> = {}, samples = squares(6), checkpointEveryMs?: number) {
+  const made = await createTrainer({
+    config: testConfig(over),
+    dataset: datasetOfSamples(samples),
+    clientName: "site-a",
+    seed: 7,
+    ...(checkpointEveryMs === undefined ? {} : { checkpointEveryMs }),
+  });
+  open.push(made);
+  return made;
+}
+
+function initial(over: Record<string, unknown> = {}): Float32Array {
+  const built = buildModel(testConfig(over), 7);
+  const params = built.getParams();
+  built.dispose();
+  return params;
+}
+
+function job(params: Float32Array, over: Partial<TrainingJob> = {}): TrainingJob {
+  return {
+    params,
+    round: 1,
+    rng: Rng.of(7, "train", "site-a", 1),
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    ...over,
+  };
+}
+
+const bits = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("hex");
+const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+
+describe("local training", () => {
+  test("is the same to the bit for the same job, and another for another round's stream", async () => {
+    const a = await trainer();
+    const params = initial();
+    const before = bits(params);
+    const first = await a.train(job(params));
+    const second = await (await trainer()).train(job(params));
+    const other = await a.train(job(params, { rng: Rng.of(7, "train", "site-a", 2) }));
+    expect(bits(first.delta)).toBe(bits(second.delta));
+    expect(bits(first.delta)).not.toBe(bits(other.delta));
+    expect(bits(params)).toBe(before);
+    expect(first).toMatchObject({ examplesSeen: 6, lossCount: 3 });
+    expect(first.delta.length).toBe(a.layout.length);
+    expect(norm(first.delta)).toBeGreaterThan(0);
+  });
+
+  test("keeps no tensor", async () => {
+    const a = await trainer();
+    const params = initial();
+    const signal = new AbortController().signal;
+    await a.train(job(params));
+    await a.evaluate(params, signal);
+    const before = tf.memory().numTensors;
+    await a.train(job(params));
+    await a.evaluate(params, signal);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test("stops when told to, with the reason given", async () => {
+    const a = await trainer();
+    const controller = new AbortController();
+    const reason = new Error("the round is over");
+    const seen: number[] = [];
+    const running = a.train(
+      job(initial(), {
+        signal: controller.signal,
+        onProgress: ({ step }) => {
+          seen.push(step);
+          if (step === 2) controller.abort(reason);
+        },
+      }),
+    );
+    await expect(running).rejects.toBe(reason);
+    expect(seen).toEqual([1, 2]);
+  });
+
+  test("goes on from a checkpoint to the bits of an undisturbed run", async () => {
+    const training = { training: { localSteps: 6, batchSize: 2 } };
+    const folder = await mkdtemp(join(tmpdir(), "checkpoint-"));
+    try {
+      const params = initial(training);
+      const undisturbed = await (await trainer(training)).train(job(params));
+      const controller = new AbortController();
+      const stopped = (await trainer(training, squares(6), 0)).train(
+        job(params, {
+          checkpointDir: folder,
+          signal: controller.signal,
+          onProgress: ({ step }) => {
+            if (step === 4) controller.abort();
+          },
+        }),
+      );
+      await expect(stopped).rejects.toThrow();
+      const steps: number[] = [];
+      const resumed = await (
+        await trainer(training)
+      ).train(job(params, { checkpointDir: folder, onProgress: ({ step }) => steps.push(step) }));
+      expect(steps).toEqual([5, 6]);
+      expect(bits(resumed.delta)).toBe(bits(undisturbed.delta));
+      expect(resumed).toMatchObject({ examplesSeen: 12, lossCount: 6, lossSum: undisturbed.lossSum });
+      expect(await readdir(folder)).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("starts over when the checkpoint is damaged or belongs to another job", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "checkpoint-"));
+    try {
+      const params = initial();
+      const whole = await (await trainer()).train(job(params));
+      for (const content of ["", "{}\n", "not json\nabc"]) {
+        await writeFile(join(folder, "training.checkpoint"), content);
+        const steps: number[] = [];
+        const again = await (
+          await trainer()
+        ).train(job(params, { checkpointDir: folder, onProgress: ({ step }) => steps.push(step) }));
+        expect(steps).toEqual([1, 2, 3]);
+        expect(bits(again.delta)).toBe(bits(whole.delta));
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("learns nothing from samples without labels", async () => {
+    const a = await trainer({}, squares(4).map(unlabelled));
+    const result = await a.train(job(initial()));
+    expect(norm(result.delta)).toBe(0);
+    expect(result.lossSum).toBe(0);
+  });
+
+  test("moves only the heads when only they are trainable", async () => {
+    const over = { training: { localSteps: 2, batchSize: 2, trainable: "heads" } };
+    const a = await trainer(over);
+    expect(a.layout.tensors.length).toBeGreaterThan(0);
+    expect(a.layout.tensors.every(({ name }) => name.startsWith("head_"))).toBe(true);
+    const result = await a.train(job(initial(over)));
+    expect(norm(result.delta)).toBeGreaterThan(0);
+  });
+
+  test("stays closer to the global params with a proximal term", async () => {
+    const training = { localSteps: 6, batchSize: 2, optimizer: { name: "sgd", learningRate: 0.01 } };
+    const params = initial({ training });
+    const free = await (await trainer({ training })).train(job(params));
+    const held = await (await trainer({ training: { ...training, proximal: 20 } })).train(job(params));
+    expect(norm(held.delta)).toBeLessThan(0.9 * norm(free.delta));
+  });
+
+  test("refuses params of another model and reports a diverged loss", async () => {
+    const a = await trainer();
+    await expect(a.train(job(new Float32Array(3)))).rejects.toMatchObject({ code: "PARAMS_SHAPE" });
+    const broken = initial();
+    broken[0] = Number.NaN;
+    await expect(a.train(job(broken))).rejects.toMatchObject({ code: "UPDATE_NOT_FINITE" });
+  });
+
+  test("lowers the loss", async () => {
+    const training = { training: { localSteps: 25, batchSize: 4, optimizer: { name: "adam", learningRate: 0.003 } } };
+    const losses: number[] = [];
+    await (await trainer(training)).train(job(initial(training), { onProgress: ({ loss }) => losses.push(loss) }));
+    const mean = (part: number[]) => part.reduce((sum, loss) => sum + loss, 0) / part.length;
+    expect(mean(losses.slice(-5))).toBeLessThan(0.8 * mean(losses.slice(0, 5)));
+  });
+});
+
+describe("evaluation", () => {
+  test("counts whole numbers that add up over clients", async () => {
+    const signal = new AbortController().signal;
+    const samples = squares(4);
+    const params = initial();
+    // One picture a batch: another batch size rounds sums differently.
+    const config = testConfig({ training: { batchSize: 1 } });
+    const on = async (evaluation: number[]) => {
+      const made = await createTrainer({
+        config,
+        dataset: datasetOfSamples(samples),
+        clientName: "site-a",
+        seed: 7,
+        split: { train: [0], evaluation },
+      });
+      open.push(made);
+      return { made, values: await made.evaluate(params, signal) };
+    };
+    const both = await on([1, 2, 3]);
+    const first = await on([1]);
+    const rest = await on([2, 3]);
+    expect(both.values.every((value) => Number.isSafeInteger(value) && value >= 0)).toBe(true);
+    const sum = first.values.map((value, i) => value + (rest.values[i] as number));
+    expect([...sum]).toEqual([...both.values]);
+    const metrics = metricsFromStatistics(both.made.statistics, both.values);
+    expect(Object.keys(metrics).toSorted()).toEqual(["depth", "depthCompletion", "detection", "scene", "segmentation"]);
+    expect(slotValues(both.made.statistics, both.values, "scene")[0]).toBe(3);
+  });
+});
+
+describe("steps of a round", () => {
+  const training = testConfig().training;
+  test.each([
+    [{ localSteps: 5 }, 5],
+    [{ localSteps: undefined, localEpochs: 2 }, 7],
+    [{ localSteps: undefined, localEpochs: undefined }, 20],
+  ])("%j of 7 samples in batches of 2", (over, steps) => {
+    const settings = { ...training, ...over } as typeof training;
+    expect(stepsPerRound(settings, 7)).toBe(steps);
+  });
+
+  test("epochs use every sample equally often", async () => {
+    const over = { training: { localEpochs: 2, batchSize: 4 } };
+    const result = await (await trainer(over, squares(6))).train(job(initial(over)));
+    expect(result).toMatchObject({ examplesSeen: 10, lossCount: 3 });
+  });
+});
