@@ -66,17 +66,17 @@ export class InMemoryNetwork {
         const passed = this.#options.toCoordinator === undefined ? message : this.#options.toCoordinator(name, message);
         if (passed === null) throw disconnected();
         if (this.#options.countMessages === true) this.#upload += JSON.stringify(passed).length;
-        await events.message(name, passed);
+        await connection.guard(events.message(name, passed));
       },
       upload: (sid, hash, bytes, signal) => this.#receive(connection, sid, hash, bytes, signal),
       download: (ref, signal) => this.#give(connection, ref, signal),
       chain: async (after, signal): Promise<ChainLink[]> => {
         signal.throwIfAborted();
-        return connection.required().chain(after);
+        return connection.guard(connection.required().chain(after));
       },
       manifest: async (version, signal) => {
         signal.throwIfAborted();
-        const manifest = await connection.required().manifest(version);
+        const manifest = await connection.guard(connection.required().manifest(version));
         if (manifest === null) throw new CodedError("NOT_FOUND", `version ${version} is not released`, { version });
         return manifest;
       },
@@ -94,6 +94,12 @@ export class InMemoryNetwork {
 
   reconnect(name: ClientName): void {
     this.#connections.get(name)?.up();
+  }
+
+  /** A message as if from this client, past its session. */
+  async say(name: ClientName, message: ClientMessage): Promise<void> {
+    if (this.#events === null) throw disconnected();
+    await this.#events.message(name, message);
   }
 
   /** The client's process is gone: nothing it still says arrives. */
@@ -122,7 +128,7 @@ export class InMemoryNetwork {
     }
     this.#upload += bytes.length;
     this.#options.blobs.adopt(hash, bytes);
-    await events.uploaded(connection.name, sid, hash, bytes.length);
+    await connection.guard(events.uploaded(connection.name, sid, hash, bytes.length));
   }
 
   async #give(connection: Connection, ref: BlobRef, signal: AbortSignal): Promise<Uint8Array> {
@@ -140,6 +146,7 @@ export class InMemoryNetwork {
 class Connection {
   readonly name: ClientName;
   readonly #coordinator: () => CoordinatorTransportEvents | null;
+  readonly #waiting = new Set<(error: unknown) => void>();
   #client: ClientTransportEvents | null = null;
   #isUp = false;
 
@@ -164,6 +171,8 @@ class Connection {
   down(reason: string): void {
     if (!this.#isUp) return;
     this.#isUp = false;
+    for (const reject of this.#waiting) reject(disconnected());
+    this.#waiting.clear();
     this.#client?.disconnected(reason);
     this.#coordinator()?.disconnected(this.name);
   }
@@ -178,6 +187,14 @@ class Connection {
     if (!this.#isUp) return;
     queueMicrotask(() => {
       if (this.#isUp) this.#client?.message(message);
+    });
+  }
+
+  /** An answer of the coordinator, or DISCONNECTED when the connection goes first. */
+  guard<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      answer.then(resolve, reject).finally(() => this.#waiting.delete(reject));
     });
   }
 

@@ -10,6 +10,8 @@ const MISSED = 3;
 const MISSED_WHILE_CONNECTED = 10;
 /** How long clients have to come back after the coordinator was restarted. */
 export const RETURN_MS = 10_000;
+/** How long a connected client usually takes, at most, to read the plan and say that it is ready. */
+const SETTLE_MS = 3_000;
 /** Training without any progress for so long is given up. */
 export const STALLED_MS = 30 * 60_000;
 
@@ -42,8 +44,11 @@ export function hear(presence: Presence, event: PassingEvent): Presence {
       // Some may have been quicker than this process's own start.
       return { since: event.at, members: { ...returning, ...presence.members } };
     }
-    case "connected":
-      return update(presence, event.client, { connected: true, lastSeen: event.at });
+    case "connected": {
+      // Perhaps another process than before: it says itself when it is ready (again), which takes a moment.
+      const expectedUntil = Math.max(memberOf(presence, event.client).expectedUntil, event.at + SETTLE_MS);
+      return update(presence, event.client, { connected: true, lastSeen: event.at, readyAt: null, expectedUntil });
+    }
     case "disconnected":
       // What it last said still stands: a short interruption is no absence.
       return update(presence, event.client, { connected: false, lastSeen: event.at });

@@ -4,6 +4,7 @@ import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { NO_TRANSCRIPT } from "../../shared/secagg/session.ts";
 import type { SignedStep, Step } from "../../shared/secagg/signed.ts";
 import { decide } from "../../coordinator/round/decide.ts";
+import { judgeStep } from "../../coordinator/round/phases/sum.ts";
 import { emptyPresence } from "../../coordinator/round/presence.ts";
 import type { Rules } from "../../coordinator/round/rules.ts";
 import {
@@ -75,6 +76,11 @@ export class RoundTable {
 
   /** Feeds one event, then everything that is decided from it. */
   feed(event: RoundEvent): void {
+    // As the driver: a step that is late, known or refused is answered, not written down.
+    if (event.type === "step") {
+      const sum = currentSum(this.state);
+      if (sum === null || sum.sid !== event.signed.sid || judgeStep(sum, event.client, event.signed) !== "new") return;
+    }
     this.#apply(event);
     for (let i = 0; i < 100; i++) {
       const decision = decide(this.rules, this.state, event.at);

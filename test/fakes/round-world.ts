@@ -40,6 +40,7 @@ export interface RoundWorldParts {
   readonly options?: Partial<CoordinatorOptions>;
   readonly observer?: Observer;
   readonly network?: Omit<InMemoryOptions, "blobs">;
+  readonly heartbeatMs?: number;
   readonly clock?: Clock;
   readonly log?: Log;
   /** Wraps the stores, to make them fail. */
@@ -203,7 +204,7 @@ export class RoundWorld {
       keepPlan: async () => {},
       keepScore: async () => {},
       pause: nextTurn,
-      options: { heartbeatMs: null, approvalPollMs: 1_000, keepResult: true },
+      options: { heartbeatMs: this.#parts.heartbeatMs ?? null, approvalPollMs: 1_000, keepResult: true },
     });
     this.#sessions.set(self.name, session);
     session.start();
@@ -219,9 +220,11 @@ export class RoundWorld {
     void session.stop();
   }
 
-  /** The coordinator's process is killed: nothing it held in memory is left, nothing it began is finished. */
+  /** The coordinator's process is killed: nothing it held in memory is left. Its store must not answer it any more. */
   async killCoordinator(): Promise<void> {
-    await this.coordinator.close();
+    // Only its timers need an end; what it waits for never comes.
+    void this.coordinator.close();
+    await this.network.coordinator().stop();
   }
 
   async close(): Promise<void> {

@@ -175,7 +175,7 @@ export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): 
   const enough = phase.enough(sum);
   // A coordinator that was away gives its clients the time again.
   const since = Math.max(sum.since, presence.since);
-  const limit = phase.limitMs(rules);
+  const limit = limitOf(rules, sum);
   const late = limit !== null && now - since >= limit;
   if (sum.phase === "unmasking") {
     // Those who are away may come back with their shares; those who said no, or lost them, cannot.
@@ -187,6 +187,13 @@ export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): 
     (client) => !isGone(rules, presence, client, now) && !(training && isStalled(presence, client, since, now)),
   );
   return late || able.length === 0 || got + able.length < needed ? "close" : null;
+}
+
+/** Scoring has no progress to judge by, and nobody waits for it longer than its patience. */
+function limitOf(rules: Rules, sum: Sum): number | null {
+  const patient = sum.phase === "collecting-masked-inputs" || sum.phase === "unmasking";
+  if (patient && sum.session.purpose === "evaluation") return rules.evaluation.patienceMs;
+  return logic(sum).limitMs(rules);
 }
 
 /** A client that owes an answer but no longer knows the session it took part in: it was restarted, its secrets are gone. */
