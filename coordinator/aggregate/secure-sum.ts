@@ -29,9 +29,9 @@ export function memorySource(words: Words): VectorSource {
 }
 
 /** Blocks passed over between two pauses, all vectors and masks together: a few milliseconds. */
-const BLOCKS_PER_PAUSE = 256;
+const BLOCKS_PER_PAUSE = 1024;
 /** Blocks read of one vector at a time, at most. */
-const BLOCKS_PER_READ = 16;
+const BLOCKS_PER_READ = 64;
 
 /**
  * Adds all vectors mod 2^m, then applies `masks` (of `remainingMasks`; none when aggregation is not secure).

@@ -8,7 +8,7 @@ import { BLOCK_BYTES } from "../secagg/simd.ts";
 import { NodeCrypto } from "./crypto.ts";
 import type { FromMaskService, Port, ToMaskService } from "./mask-service.ts";
 
-const PIECE_BYTES = 16 * BLOCK_BYTES;
+const PIECE_BYTES = 64 * BLOCK_BYTES;
 /** Pieces under way to one thread for one vector. */
 const PIECES_UNDER_WAY = 3;
 /** Shorter vectors are masked faster than they are sent. */

@@ -6,8 +6,11 @@
  *     loop: sum[at..at+64] op= mask[at..at+64]; at += 64; if at < end repeat)
  */
 
-/** Bytes of a block, and where the mask's block begins. */
-export const BLOCK_BYTES = 65_536;
+/**
+ * Bytes of a block, and where the mask's block begins. node:crypto makes a new buffer for every piece of keystream; larger
+ * ones are handed back to the operating system and cleared page by page, which costs more than the cipher.
+ */
+export const BLOCK_BYTES = 16_384;
 
 const I32 = 0x7f;
 const [LOCAL_GET, LOCAL_SET, I32_CONST, I32_ADD, I32_LT_U] = [0x20, 0x21, 0x41, 0x6a, 0x49];
