@@ -13,7 +13,8 @@ import { drawCharts } from "./page-script.ts";
 import { PAGE_STYLE } from "./page-style.ts";
 import type { PicturePanels } from "./pictures.ts";
 import { report as reportSchema, type Report } from "./schema.ts";
-import { costs, curves, headings, release, rounds, samples, tiles } from "./sections.ts";
+import { curves, headings, samples, tiles } from "./sections.ts";
+import { costs, release, rounds } from "./tables.ts";
 
 export interface WrittenReport {
   readonly json: string;

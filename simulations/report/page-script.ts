@@ -15,6 +15,8 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
     for (const [i, chart] of charts.entries()) {
       const place = document.getElementById(`chart-${i}`);
       if (place === null) continue;
+      // What the legend shows while there is no cursor.
+      const lastScored = chart.series[0]?.values.findLastIndex((value) => value !== null) ?? 0;
       const write = (value: number | null): string =>
         value === null ? "–" : chart.share ? `${(value * 100).toFixed(1)} %` : value.toPrecision(3);
       const axis = { stroke: colours.text, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false } };
@@ -44,7 +46,7 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
           },
         ],
         series: [
-          { label: "round", value: (_plot, round) => String(round ?? chart.rounds.at(-1) ?? "–") },
+          { label: "round", value: (_plot, round) => String(round ?? chart.rounds[lastScored] ?? "–") },
           ...chart.series.map(({ label, role, values }) => ({
             label,
             stroke: colours[role],
@@ -53,9 +55,8 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
             width: role === "main" ? 2.5 : 1.5,
             ...(role === "baseline" ? { dash: [6, 5] } : {}),
             points: { show: role !== "baseline", size: role === "main" ? 6 : 4, fill: colours[role] },
-            // Without a cursor: the last value there is.
             value: (_plot: uPlotClass, value: number | null, _series: number, at: number | null) =>
-              write(at === null ? (values.findLast((known) => known !== null) ?? null) : value),
+              write(at === null ? (values[lastScored] ?? null) : value),
           })),
         ],
       };

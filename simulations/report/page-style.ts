@@ -56,10 +56,11 @@ p { margin: 4px 0 12px; }
 .sheet { margin-top: 16px; overflow-x: auto; }
 .sheet table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
 .sheet th, .sheet td { padding: 7px 10px; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
-.sheet thead th { border-top: 0; color: var(--soft); font-weight: 600; vertical-align: bottom; }
+.sheet thead th { white-space: normal; border-top: 0; color: var(--soft); font-weight: 600; vertical-align: bottom; }
 .sheet thead tr + tr th { padding-top: 0; }
 .sheet th:first-child, .sheet td:first-child { text-align: left; }
 .sheet tbody tr:hover { background: color-mix(in srgb, var(--accent) 6%, transparent); }
+.sheet td code { white-space: nowrap; font-size: 12px; }
 .sheet th.group { text-align: center; }
 .sheet th.left, .sheet td.left { text-align: left; white-space: normal; }
 .sheet caption { text-align: left; padding: 10px 12px 2px; }

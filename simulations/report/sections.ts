@@ -1,16 +1,10 @@
-/** The report's parts as markup. */
-import { HEAD_SCORE, HEADS, scoreOf, type Head } from "../../shared/release/scores.ts";
+/** The report's parts in words and pictures, as markup; its tables are in `tables.ts`. */
+import { HEAD_SCORE, HEADS, scoreOf } from "../../shared/release/scores.ts";
 import type { Chart } from "./charts.ts";
+import { HEAD_NAMES, percent, plural } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 import type { LegendEntry, Panel, PicturePanels } from "./pictures.ts";
-import type { ReleaseEntry, Report, RoundEntry } from "./schema.ts";
-
-const HEAD_NAMES: Readonly<Record<Head, string>> = {
-  segmentation: "Segmentation",
-  detection: "Detection",
-  depth: "Depth from RGB",
-  scene: "Scene",
-};
+import type { Report } from "./schema.ts";
 
 export function headings(report: Report): Markup {
   const { model, data } = report;
@@ -33,7 +27,7 @@ export function headings(report: Report): Markup {
     <h1>Federation report</h1>
     <p class="soft">
       ${model.name} ${model.preset}, ${model.params.toLocaleString("en")}
-      params${data === undefined ? null : `, trained on ${data.name}, scored on ${data.evaluation}`}
+      params${data === undefined ? null : `, trained on ${data.name}; evaluation data ${data.evaluation}`}
     </p>
     <ul class="badges">
       ${data?.generated === true ? html`<li class="warn">generated data, not real pictures</li>` : null}${badges.map((text) => html`<li>${text}</li>`)}
@@ -166,190 +160,4 @@ function swatch({ colour, text }: LegendEntry): Markup {
   return html`<li>
     <svg viewBox="0 0 1 1" aria-hidden="true"><rect width="1" height="1" fill="${colour}" /></svg>${text}
   </li>`;
-}
-
-export function release(entry: ReleaseEntry | null): Markup {
-  if (entry === null) {
-    return html`<section>
-      <h2>Release</h2>
-      <p>No round was completed, so there is no release.</p>
-    </section>`;
-  }
-  const share = entry.fp32SizeBytes === 0 ? 1 : entry.sizeBytes / entry.fp32SizeBytes;
-  const heads = HEADS.filter((head) => entry.accuracyDrop[head] !== null);
-  const certainty = {
-    measured: "measured on the evaluation data",
-    predicted: "estimated",
-    unevaluated: "not evaluated",
-  };
-  return html`<section aria-labelledby="release">
-    <h2 id="release">Release ${entry.version}</h2>
-    <p class="soft">params sha256 <code>${entry.sha256}</code></p>
-    <div class="pair">
-      <div class="sheet sizes">
-        <div class="row"><span>model/ in ${entry.dtype}</span><span>${bytes(entry.sizeBytes)}</span></div>
-        <div class="row soft"><span>the same folder in fp32</span><span>${bytes(entry.fp32SizeBytes)}</span></div>
-        <svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="${percent(share)} of fp32">
-          <rect width="${(share * 100).toFixed(1)}" height="10" />
-        </svg>
-        <div class="row">
-          <strong>${percent(share)} of fp32</strong><span class="soft">update/ ${bytes(entry.updateBytes)}</span>
-        </div>
-        ${entry.fallbacks === undefined || entry.fallbacks === 0 ? null : html`<p class="small soft">${plural(entry.fallbacks, "tensor")} stored more exactly, to keep the drop small</p>`}
-      </div>
-      <div class="sheet">
-        <table>
-          <caption class="small soft">
-            What ${entry.dtype} costs${entry.evaluation === undefined ? null : `, ${certainty[entry.evaluation]}`}
-          </caption>
-          <thead>
-            <tr>
-              <th scope="col">Head</th>
-              <th scope="col">Score</th>
-              <th scope="col">Drop</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${
-              heads.length === 0
-                ? html`<tr>
-                    <td colspan="3">no head was evaluated</td>
-                  </tr>`
-                : heads.map(
-                    (head) =>
-                      html`<tr>
-                        <th scope="row">${HEAD_NAMES[head]}</th>
-                        <td>${HEAD_SCORE[head]}</td>
-                        <td>${points(entry.accuracyDrop[head] as number)}</td>
-                      </tr>`,
-                  )
-            }
-          </tbody>
-        </table>
-      </div>
-    </div>
-    <p class="small">Check it yourself, offline: <code>allulook release verify releases/${entry.version}</code></p>
-  </section>`;
-}
-
-export function rounds(report: Report): Markup {
-  const heads = HEADS.filter((head) => report.rounds.some((entry) => scoreOf(entry.metrics, head) !== null));
-  const baselines = report.rounds.map((entry) => entry.metrics["depth"]?.["baselineDelta1"] ?? null);
-  const baseline = baselines.findLast((value) => value !== null) ?? null;
-  const columns = ["attempts", "cohort", "survivors", "evaluated", "examples seen", "loss"];
-  return html`<section aria-labelledby="rounds">
-    <h2 id="rounds">Rounds</h2>
-    <div class="sheet" tabindex="0" role="region" aria-label="Rounds: clients and scores">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">round</th>
-            <th scope="col" class="left">status</th>
-            ${columns.map((name) => html`<th scope="col">${name}</th>`)}
-            ${heads.map((head) => html`<th scope="col">${HEAD_SCORE[head]}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${report.rounds.map((entry) => roundRow(entry, heads))}
-          ${baseline === null || !heads.includes("depth") ? null : baselineRow(baseline, heads, columns.length + 2)}
-        </tbody>
-      </table>
-    </div>
-  </section>`;
-}
-
-function roundRow(entry: RoundEntry, heads: readonly Head[]): Markup {
-  const { reason } = entry;
-  const why =
-    reason === undefined || reason === null ? null : html` <code title="${reason.message}">${reason.code}</code>`;
-  return html`<tr>
-    <th scope="row">${entry.round}</th>
-    <td class="left"><span class="${entry.status === "failed" ? "bad" : "soft"}">${entry.status}</span>${why}</td>
-    <td>${entry.attempts}</td>
-    <td>${entry.cohort}</td>
-    <td>${entry.survivors}</td>
-    <td>${entry.evaluated}</td>
-    <td>${entry.examplesSeen.toLocaleString("en")}</td>
-    <td>${entry.loss === null ? "–" : entry.loss.toPrecision(4)}</td>
-    ${heads.map((head) => html`<td>${scoreText(entry, head)}</td>`)}
-  </tr>`;
-}
-
-/** The yardstick for depth from RGB. */
-function baselineRow(baseline: number, heads: readonly Head[], columns: number): Markup {
-  return html`<tr class="soft">
-    <td colspan="${columns}" class="left">
-      baseline: pixel-wise mean depth map of the training pictures, aligned alike
-    </td>
-    ${heads.map((head) => html`<td>${head === "depth" ? percent(baseline) : null}</td>`)}
-  </tr>`;
-}
-
-const PHASES = {
-  total: "total",
-  train: "train",
-  secureAggregation: "secure aggregation",
-  aggregate: "aggregate",
-  evaluate: "evaluate",
-  release: "release",
-} as const satisfies Record<keyof RoundEntry["seconds"], string>;
-
-export function costs(report: Report): Markup {
-  const phases = Object.keys(PHASES) as (keyof typeof PHASES)[];
-  const time = (value: number) => value.toFixed(value < 10 ? 2 : 1);
-  return html`<section aria-labelledby="costs">
-    <h2 id="costs">Time and bytes</h2>
-    <div class="sheet" tabindex="0" role="region" aria-label="Seconds and bytes of each round">
-      <table>
-        <thead>
-          <tr>
-            <th></th>
-            <th colspan="${phases.length}" class="group" scope="colgroup">seconds</th>
-            <th colspan="2" class="group" scope="colgroup">bytes, all clients</th>
-          </tr>
-          <tr>
-            <th scope="col">round</th>
-            ${phases.map((phase) => html`<th scope="col">${PHASES[phase]}</th>`)}
-            <th scope="col">upload</th>
-            <th scope="col">download</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${report.rounds.map(
-            (entry) =>
-              html`<tr>
-                <th scope="row">${entry.round}</th>
-                ${phases.map((phase) => html`<td>${time(entry.seconds[phase])}</td>`)}
-                <td>${bytes(entry.bytes.upload)}</td>
-                <td>${bytes(entry.bytes.download)}</td>
-              </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>
-  </section>`;
-}
-
-function scoreText(entry: RoundEntry, head: Head): string {
-  const score = scoreOf(entry.metrics, head);
-  return score === null ? "–" : percent(score);
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
-}
-
-function points(drop: number): string {
-  return `${drop < 0 ? "−" : ""}${Math.abs(drop * 100).toFixed(2)} points`;
-}
-
-function plural(count: number, word: string): string {
-  return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
-}
-
-/** Decimal units: 1 MB is 10^6 bytes. */
-function bytes(count: number): string {
-  if (count < 1000) return `${count} B`;
-  if (count < 1e6) return `${(count / 1e3).toFixed(1)} kB`;
-  return count < 1e9 ? `${(count / 1e6).toFixed(2)} MB` : `${(count / 1e9).toFixed(2)} GB`;
 }

@@ -69,7 +69,7 @@ describe("report.html", () => {
     const page = await reportPage(exampleReport(), pictures);
     expect(page).toContain("generated data, not real pictures");
     expect(page).toContain("SECAGG_SURVIVORS_FEW");
-    expect(page).toMatch(/mean depth map of the training pictures[\s\S]*?55\.0 %/);
+    expect(page).toMatch(/mean depth map of the training pictures[\s\S]*?55\.0 %[\s\S]*?0\.250/);
     expect(page).toMatch(/27\.6 % of fp32/);
   });
 
