@@ -11,7 +11,7 @@ export interface Fallback {
 }
 
 /** A scale of 4 bytes must serve at least this many values, otherwise int8 saves nothing worth its error. */
-export const MIN_VALUES_PER_SCALE = 16;
+const MIN_VALUES_PER_SCALE = 16;
 
 /** Length of the last axis longer than one: as many channels, each with its own scale. */
 export function channelsOf(shape: readonly number[]): number {
@@ -19,7 +19,7 @@ export function channelsOf(shape: readonly number[]): number {
 }
 
 /** The format of one tensor when the whole is stored as `dtype`: biases, norms and thin kernels stay in fp16. */
-export function tensorDtype(slot: TensorSlot, dtype: Dtype): Dtype {
+function tensorDtype(slot: TensorSlot, dtype: Dtype): Dtype {
   return dtype === "int8" && slot.size < MIN_VALUES_PER_SCALE * channelsOf(slot.shape) ? "fp16" : dtype;
 }
 

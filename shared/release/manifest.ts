@@ -22,8 +22,7 @@ const dtype = z.enum(["int8", "fp16", "fp32"]);
 const path = z
   .string()
   .regex(/^(model|update|keyframe)\/[a-z0-9][a-z0-9.-]{0,63}$/, "a file in model/, update/ or keyframe/");
-export const releaseFile = z.strictObject({ path, sha256: sha256Hex, bytes: z.int().min(0) });
-export type ReleaseFile = z.infer<typeof releaseFile>;
+const releaseFile = z.strictObject({ path, sha256: sha256Hex, bytes: z.int().min(0) });
 
 const counts = z.strictObject({
   cohort: z.int().min(0),

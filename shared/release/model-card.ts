@@ -9,7 +9,7 @@ import { layoutEntries } from "../quantize/pack.ts";
 export const MODEL_CARD_PATH = "model/model.json";
 export const MODEL_WEIGHTS_PATH = "model/weights.bin";
 
-export const modelCard = z.strictObject({
+const modelCard = z.strictObject({
   format: z.literal(1),
   /** Name in the table of models. */
   builder: z.string().min(1).max(64),

@@ -19,7 +19,7 @@ export interface Rectangle {
 /** Panels of the report are about this wide; small pictures grow, large ones shrink. */
 export const PANEL_WIDTH = 360;
 
-export function panelSize(width: number, height: number): { width: number; height: number } {
+function panelSize(width: number, height: number): { width: number; height: number } {
   return { width: PANEL_WIDTH, height: Math.max(1, Math.round((PANEL_WIDTH * height) / width)) };
 }
 

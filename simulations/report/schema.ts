@@ -7,7 +7,7 @@ const count = z.int().min(0);
 const seconds = z.number().min(0);
 const reason = z.strictObject({ code: z.string(), message: z.string() });
 
-export const roundEntry = z.strictObject({
+const roundEntry = z.strictObject({
   /** 0 is the model before any training. */
   round: count,
   status: z.enum(["completed", "failed"]),
@@ -42,7 +42,7 @@ export const roundEntry = z.strictObject({
 });
 export type RoundEntry = z.infer<typeof roundEntry>;
 
-export const releaseEntry = z.strictObject({
+const releaseEntry = z.strictObject({
   version: count,
   /** Hash of the canonical param bytes. */
   sha256: sha256Hex,
