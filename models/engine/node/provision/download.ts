@@ -56,10 +56,11 @@ export async function downloadWheel(python: string, wheel: Wheel, folder: string
 export async function downloadArchive(archive: Archive, folder: string): Promise<string> {
   const path = join(folder, basename(new URL(archive.url).pathname));
   const { host } = new URL(archive.url);
+  const dispatcher = new EnvHttpProxyAgent();
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), CONNECT_TIMEOUT_MS);
   try {
-    const response = await fetch(archive.url, { signal: abort.signal, dispatcher: new EnvHttpProxyAgent() });
+    const response = await fetch(archive.url, { signal: abort.signal, dispatcher });
     clearTimeout(timer);
     if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
     await pipeline(Readable.fromWeb(response.body), createWriteStream(path));
@@ -68,6 +69,7 @@ export async function downloadArchive(archive: Archive, folder: string): Promise
     throw new CodedError("ENGINE_PROVISION", `${host} is out of reach (${cause})`, {}, { cause: error });
   } finally {
     clearTimeout(timer);
+    await dispatcher.destroy();
   }
   await checkHash(path, archive.sha256);
   return path;
