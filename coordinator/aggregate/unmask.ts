@@ -18,15 +18,17 @@ import type { AdmittedUnmask, RevealedShare } from "./admit.ts";
  * The masks that, applied to the sum of the survivors' masked vectors, leave the sum of their vectors.
  * SECAGG_SHARES_FEW while too few survivors revealed; SECAGG_SECRET_FALSE names an owner whose committed shares do not
  * give the secret it advertised.
+ * @param pause awaited after each owner's secret: a few milliseconds at most
  */
-export function remainingMasks(
+export async function remainingMasks(
   crypto: CryptoPort,
   session: Session,
   members: Members,
   mode: SecureMode,
   list: { readonly survivors: readonly ClientName[]; readonly dropouts: readonly ClientName[] },
   revealed: readonly AdmittedUnmask[],
-): Mask[] {
+  pause: () => Promise<void> = async () => {},
+): Promise<Mask[]> {
   const limits = thresholds(members.list.length, mode);
   const masks: Mask[] = [];
   const seedShares = byOwner(revealed.flatMap((r) => r.selfMask));
@@ -36,6 +38,7 @@ export function remainingMasks(
     if (!equalBytes(commitToSelfMask(crypto, session.sid, name, seed), owner.selfMask)) throw falseSecret(name);
     masks.push(negated(selfMask(crypto, session.sid, seed)));
     seed.fill(0);
+    await pause();
   }
   const keyShares = byOwner(revealed.flatMap((r) => r.maskKey));
   for (const name of list.dropouts) {
@@ -52,6 +55,7 @@ export function remainingMasks(
       masks.push(pairwiseMask(crypto, session.sid, shared, owner, peer));
       shared.fill(0);
     }
+    await pause();
   }
   return masks;
 }

@@ -127,7 +127,7 @@ export class SumDesk {
     const members = this.#roster(sum);
     const list = { survivors, dropouts: dropoutsOf(sum) };
     const reveals = names(sum.reveals).map((name) => this.#reveal(sum, name));
-    const masks = remainingMasks(crypto, this.#session, members, sum.mode, list, reveals);
+    const masks = await remainingMasks(crypto, this.#session, members, sum.mode, list, reveals, pause);
     const sources = survivors.flatMap((name) => {
       const input = sum.inputs[name];
       return input === undefined ? [] : [blobSource(blobs, input.vector, input.bytes)];

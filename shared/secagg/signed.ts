@@ -39,7 +39,6 @@ export const step = z.enum([
   "shares",
   "survivors",
   "signatures",
-  "void",
 ]);
 export type Step = z.infer<typeof step>;
 

@@ -214,7 +214,7 @@ export async function runAttempt(
     revealed.push(admitUnmask(crypto, session, members, { survivors, dropouts: list.dropouts }, shared, message));
   }
   if (revealed.length < neededUnmasks(members.list.length, mode)) return failed("unmask", survivors);
-  const masks = remainingMasks(crypto, session, members, mode, { survivors, dropouts: list.dropouts }, revealed);
+  const masks = await remainingMasks(crypto, session, members, mode, { survivors, dropouts: list.dropouts }, revealed);
   const vectors = survivors.map((survivor) => memorySource(masked.get(survivor) as Words));
   const sum = await secureSum(crypto, { wordBits, words }, vectors, masks);
   for (const r of rounds) r.wipe();
