@@ -2,34 +2,20 @@
  * A client's session: follows a federation's plan and rounds over a transport, for ever. It checks everything the
  * coordinator says against what was pinned, approved and allowed, and answers what it refuses with the reason.
  */
-import { readPlan, type TrainingPlan } from "../shared/config/plan.ts";
-import { nextOpening } from "../shared/config/window.ts";
 import { CodedError, isCoded } from "../shared/errors.ts";
 import type { Sha256 } from "../shared/ids.ts";
 import type { Session } from "../shared/secagg/session.ts";
 import type { ClientMessage, CoordinatorMessage } from "../shared/wire/messages.ts";
-import { planRefusals } from "./policy/plan-policy.ts";
 import { checkHours } from "./policy/round-policy.ts";
 import { Attempt } from "./session/attempt.ts";
 import { Judge, type Begin, type Ended } from "./session/judge.ts";
 import { openSum } from "./session/open-sum.ts";
-import type { SessionParts, Workplace } from "./session/ports.ts";
+import { Planning, type Current } from "./session/planning.ts";
+import type { SessionParts } from "./session/ports.ts";
 import { Sender } from "./session/sender.ts";
-import { Versions } from "./session/versions.ts";
-import { Work } from "./session/work.ts";
-import { sleep } from "./transport/backoff.ts";
 
-/** An approved plan and everything that works on it. */
-interface Current {
-  readonly plan: TrainingPlan;
-  readonly configHash: Sha256;
-  readonly place: Workplace;
-  readonly work: Work;
-  readonly versions: Versions;
-}
-
-/** Longest wait before the hours of site.yaml are looked at again: clocks are set. */
-const HOURS_CHECK_MS = 60_000;
+/** How often the log repeats that the coordinator cannot be reached, and why. */
+const DOWN_AGAIN_MS = 10 * 60_000;
 
 interface Finished {
   readonly promise: Promise<string>;
@@ -44,10 +30,7 @@ export class ClientSession {
   readonly #stopped = new AbortController();
   readonly #attempts = new Map<string, Attempt>();
   readonly #finished: Finished;
-  #current: Current | null = null;
-  /** Calls off the waiting for approval or hours when another plan comes or the connection breaks. */
-  #settling: AbortController | null = null;
-  #planQueue: Promise<void> = Promise.resolve();
+  readonly #planning: Planning;
   #heartbeat: NodeJS.Timeout | null = null;
 
   constructor(parts: SessionParts) {
@@ -55,6 +38,13 @@ export class ClientSession {
     this.#sender = new Sender(parts.transport, parts.outbox);
     this.#judge = new Judge(parts.crypto, parts.pinned);
     this.#finished = openFinished();
+    const events = {
+      left: (why: string) => {
+        for (const attempt of this.#attempts.values()) attempt.end(why);
+      },
+      broken: (error: unknown) => this.#finished.reject(error),
+    };
+    this.#planning = new Planning(parts, this.#sender, events, this.#stopped.signal);
   }
 
   /** Resolves with the operator's words when the federation has ended; rejects with what a person must put right. */
@@ -65,10 +55,19 @@ export class ClientSession {
   /** Connects and takes part until {@link stop}. */
   start(): void {
     const { transport, log, options } = this.#parts;
+    let told = { reason: "", at: Number.NEGATIVE_INFINITY };
     transport.open({
-      connected: () => log.info({}, "connected to the coordinator"),
+      connected: () => {
+        told = { reason: "", at: Number.NEGATIVE_INFINITY };
+        log.info({}, "connected to the coordinator");
+      },
       disconnected: (reason) => {
-        log.warn({ reason }, "the connection to the coordinator is down");
+        // It is tried again every few seconds; people need to read it once in a while.
+        const at = this.#parts.now();
+        if (reason !== told.reason || at - told.at >= DOWN_AGAIN_MS) {
+          log.warn({ reason }, `not connected to the coordinator: ${reason}`);
+          told = { reason, at };
+        }
         this.#sender.interrupted();
         void this.#sender.sumUpHeartbeats();
       },
@@ -82,14 +81,10 @@ export class ClientSession {
     if (this.#stopped.signal.aborted) return;
     if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
     this.#stopped.abort(new CodedError("ATTEMPT_OVER", "the client stops"));
-    this.#settling?.abort(this.#stopped.signal.reason);
     const attempts = [...this.#attempts.values()];
     for (const attempt of attempts) attempt.end("the client stops");
-    await this.#planQueue;
-    const current = this.#current;
-    current?.work.forgetTraining();
-    await Promise.all([...attempts.map((attempt) => attempt.settled()), current?.versions.settled()]);
-    current?.place.dispose();
+    await this.#planning.close();
+    await Promise.all(attempts.map((attempt) => attempt.settled()));
     await this.#sender.sumUpHeartbeats();
     await this.#parts.transport.close();
     await this.#parts.outbox.close();
@@ -100,7 +95,7 @@ export class ClientSession {
     if (this.#stopped.signal.aborted) return;
     switch (message.type) {
       case "plan":
-        this.#plan(message.plan, message.configHash);
+        this.#planning.came(message.plan, message.configHash);
         return;
       case "begin":
         this.#begin(message);
@@ -115,99 +110,14 @@ export class ClientSession {
         this.#ended(message);
         return;
       case "committed":
-        this.#current?.versions.committed(message.link);
+        this.#planning.current?.versions.committed(message.link);
         return;
       case "released":
-        this.#current?.versions.released(message.version, message.manifestHash);
+        this.#planning.current?.versions.released(message.version, message.manifestHash);
         return;
       case "stopped":
         void this.#end(message.reason);
     }
-  }
-
-  // -------------------------------------------------------------------------------------------- plan
-
-  #plan(text: string, configHash: Sha256): void {
-    this.#settling?.abort(new CodedError("ATTEMPT_OVER", "another plan came"));
-    const settling = new AbortController();
-    this.#settling = settling;
-    this.#planQueue = this.#planQueue
-      .then(() => this.#settle(text, configHash, settling.signal))
-      .catch((error: unknown) => {
-        if (settling.signal.aborted) return;
-        this.#parts.log.error({ code: isCoded(error) ? error.code : undefined, configHash }, String(error));
-        // What the coordinator sent wrong it may correct; what is wrong here a person must see.
-        if (!isCoded(error, "PLAN_INVALID")) this.#finished.reject(error);
-      });
-  }
-
-  /** From a plan that came to a client that is ready: checked, allowed, approved, opened, in its hours. */
-  async #settle(text: string, configHash: Sha256, signal: AbortSignal): Promise<void> {
-    const { keepPlan, log, policy } = this.#parts;
-    if (this.#current?.configHash !== configHash) {
-      const plan = readPlan(text, configHash);
-      await keepPlan(text);
-      this.#leave("the plan changed");
-      const refusals = planRefusals(policy, plan);
-      for (const { code, message } of refusals) log.error({ code, configHash }, message);
-      if (refusals[0] !== undefined) {
-        await this.#decline(configHash, refusals[0], signal);
-        return;
-      }
-      await this.#approved(configHash, signal);
-      this.#current = await this.#open(plan, configHash);
-    }
-    await this.#approved(configHash, signal);
-    await this.#hours(signal);
-    const installed = await this.#current.place.models.installed();
-    this.#sender.approvedUnder(configHash);
-    await this.#sender.now({ type: "ready", configHash, version: installed?.link.version ?? -1 });
-    if (signal.aborted) return;
-    this.#sender.ready();
-    // Whoever was away fetches what it missed.
-    this.#current.versions.catchUp();
-  }
-
-  async #approved(configHash: Sha256, signal: AbortSignal): Promise<void> {
-    const { approvals, log, options } = this.#parts;
-    let told = false;
-    while ((await approvals.covering(configHash)) === null) {
-      if (!told) {
-        const words = "the training plan waits for approval: allulook plan show, then allulook plan approve";
-        log.warn({ code: "POLICY_NOT_APPROVED", configHash }, words);
-        told = true;
-      }
-      await sleep(options.approvalPollMs, signal);
-    }
-    signal.throwIfAborted();
-  }
-
-  async #hours(signal: AbortSignal): Promise<void> {
-    const { policy, now, log } = this.#parts;
-    if (policy.hours === null) return;
-    for (let told = false; ; told = true) {
-      const opens = nextOpening(policy.hours, now());
-      if (opens <= now()) return;
-      if (!told) log.info({ code: "POLICY_HOURS" }, `this site takes part from ${new Date(opens).toISOString()}`);
-      await sleep(Math.min(opens - now(), HOURS_CHECK_MS), signal);
-    }
-  }
-
-  async #open(plan: TrainingPlan, configHash: Sha256): Promise<Current> {
-    const { workplace, self, options } = this.#parts;
-    const place = await workplace(plan);
-    const work = new Work(plan, place, self.name, options.keepResult);
-    const versions = new Versions(this.#parts, place, work, this.#sender, this.#stopped.signal);
-    return { plan, configHash, place, work, versions };
-  }
-
-  /** Ends everything under the plan so far. */
-  #leave(why: string): void {
-    for (const attempt of this.#attempts.values()) attempt.end(why);
-    this.#sender.interrupted();
-    this.#current?.work.forgetTraining();
-    this.#current?.place.dispose();
-    this.#current = null;
   }
 
   // -------------------------------------------------------------------------------------------- rounds
@@ -222,7 +132,7 @@ export class ClientSession {
       return;
     }
     try {
-      const current = this.#current;
+      const current = this.#planning.current;
       if (current === null) throw new CodedError("POLICY_NOT_APPROVED", "this site has approved no plan yet");
       const session = this.#judge.admit(message, current.configHash);
       checkHours(policy, now());
@@ -270,7 +180,7 @@ export class ClientSession {
     log.info({ purpose, round, outcome: message.outcome }, `${purpose} of round ${round} ${message.outcome}${why}`);
     attempt.end(`the coordinator ended the attempt as ${message.outcome}`);
     // After a failed attempt the round is tried again, with the same result of training.
-    if (purpose === "training" && message.outcome !== "failed") this.#current?.work.forgetTraining();
+    if (purpose === "training" && message.outcome !== "failed") this.#planning.current?.work.forgetTraining();
   }
 
   #late(what: string, sid: string): void {
@@ -283,13 +193,14 @@ export class ClientSession {
     const reason = { code, message: message.slice(0, 2_000) };
     const decline: ClientMessage = { type: "decline", sid, reason };
     // Before this client was ever ready there is nothing to wait for.
-    await (this.#current === null ? this.#sender.now(decline) : this.#sender.deliver(decline, null, signal));
+    if (this.#planning.current === null) await this.#sender.now(decline);
+    else await this.#sender.deliver(decline, null, signal);
   }
 
   #beat(): void {
     const live = [...this.#attempts.values()].findLast((attempt) => !attempt.over);
     const sid = (live?.session.sid ?? null) as Sha256 | null;
-    const progress = live?.session.purpose === "training" ? (this.#current?.work.progress() ?? null) : null;
+    const progress = live?.session.purpose === "training" ? (this.#planning.current?.work.progress() ?? null) : null;
     void this.#sender.heartbeat({ type: "heartbeat", sid, progress }).catch((error: unknown) => {
       this.#parts.log.error({ error }, "a heartbeat could not be recorded");
     });
@@ -297,7 +208,7 @@ export class ClientSession {
 
   /** The federation is over: what is under way is finished first. */
   async #end(reason: string): Promise<void> {
-    await this.#current?.versions.settled();
+    await this.#planning.current?.versions.settled();
     this.#finished.resolve(reason);
   }
 }

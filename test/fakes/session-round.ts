@@ -108,7 +108,7 @@ export class ByTheBook {
       const message = await line.step("unmask", this.session.sid);
       revealed.push(admitUnmask(crypto, this.session, members, names, this.shared, message));
     }
-    const masks = remainingMasks(crypto, this.session, members, mode, names, revealed);
+    const masks = await remainingMasks(crypto, this.session, members, mode, names, revealed);
     const vectors = list.survivors.map(({ sender, payload }) => {
       const { hash } = JSON.parse(payload) as { hash: string };
       const line = this.world.sites.find(({ client }) => client.name === sender)?.line;

@@ -138,6 +138,7 @@ export interface SiteOptions {
   readonly roundLog?: RoundLog;
   readonly keepResult?: boolean;
   readonly heartbeatMs?: number;
+  readonly workplace?: SessionParts["workplace"];
 }
 
 export class SessionWorld {
@@ -238,7 +239,8 @@ export class SessionWorld {
       }),
       log: { info: log("info"), warn: log("warn"), error: log("error") },
       now: options.now ?? (() => NOW),
-      workplace: async () => ({ trainer, models, install: null, dispose: () => trainer.dispose() }),
+      workplace:
+        options.workplace ?? (async () => ({ trainer, models, install: null, dispose: () => trainer.dispose() })),
       keepPlan: async () => {},
       keepScore: async (score) => void site.scores.push(score),
       options: { heartbeatMs: options.heartbeatMs ?? null, approvalPollMs: 5, keepResult: options.keepResult ?? true },

@@ -39,6 +39,16 @@ describe("a broken connection", () => {
     expect(cut.trainer.trained).toBe(1);
   });
 
+  test("is said once, not with every try, and again after it stood in between", async () => {
+    const [site] = (await ready(1)) as [Site];
+    const told = () => site.logged.filter(({ words }) => words.startsWith("not connected")).length;
+    for (let i = 0; i < 3; i++) site.line.disconnect();
+    expect(told()).toBe(1);
+    site.line.connect();
+    site.line.disconnect();
+    expect(told()).toBe(2);
+  });
+
   test("an upload that was cut is made again, with the same bytes", async () => {
     const sites = await ready(3);
     const cut = sites[0] as Site;

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { parseWindows } from "../../../shared/config/window.ts";
 import { configHashOf } from "../../../shared/config/plan.ts";
+import { CodedError } from "../../../shared/errors.ts";
 import type { Sha256 } from "../../../shared/ids.ts";
 import { NOW } from "../../fakes/secagg.ts";
 import { SessionWorld, until } from "../../fakes/session-world.ts";
@@ -21,6 +22,41 @@ describe("the training plan", () => {
     world.approve(site);
     await site.line.heard("ready");
     expect(site.line.sent[0]).toEqual({ type: "ready", configHash: world.configHash, version: -1 });
+  });
+
+  test("approved while the connection is down, it is ready as soon as the coordinator is back", async () => {
+    world = await SessionWorld.open(1);
+    const site = world.site(0, { approved: false });
+    const plan = { type: "plan", plan: world.plan, configHash: world.configHash } as const;
+    site.line.say(plan);
+    await until(() => site.logged.find(({ code }) => code === "POLICY_NOT_APPROVED"));
+    site.line.disconnect();
+    world.approve(site);
+    await pause();
+    expect(site.line.sent).toEqual([]);
+    site.line.connect();
+    site.line.say(plan);
+    await site.line.heard("ready");
+  });
+
+  test("a plan that comes again while it waits is not asked about twice over", async () => {
+    world = await SessionWorld.open(1);
+    const site = world.site(0, { approved: false });
+    const plan = { type: "plan", plan: world.plan, configHash: world.configHash } as const;
+    for (let i = 0; i < 3; i++) site.line.say(plan);
+    await pause();
+    world.approve(site);
+    await site.line.heard("ready");
+    await pause();
+    expect(site.line.sent).toHaveLength(1);
+  });
+
+  test("data that cannot be read end the client with the reason", async () => {
+    world = await SessionWorld.open(1);
+    const site = world.site(0, { workplace: () => Promise.reject(new CodedError("DATA_EMPTY", "no pictures")) });
+    site.line.say({ type: "plan", plan: world.plan, configHash: world.configHash });
+    await expect(site.session.finished).rejects.toMatchObject({ code: "DATA_EMPTY" });
+    expect(site.line.sent).toEqual([]);
   });
 
   test("an invitation before approval is refused with the reason", async () => {

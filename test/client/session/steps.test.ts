@@ -183,7 +183,7 @@ describe("one attempt hears one story", () => {
     const secrets = site.drawn.slice(1, 3);
     expect(secrets.every((bytes) => bytes.some((byte) => byte !== 0))).toBe(true);
     site.line.say(say.ended());
-    expect(site.drawn.slice(0, 3).flatMap((bytes) => [...bytes])).toEqual(new Array(96).fill(0));
+    expect(site.drawn.slice(0, 3).flatMap((bytes) => [...bytes])).toEqual(Array.from({ length: 96 }, () => 0));
   });
 
   test("an end that the coordinator did not sign is none", async () => {
