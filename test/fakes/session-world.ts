@@ -5,7 +5,7 @@ import type { OutboxEntry } from "../../client/outbox/outbox.ts";
 import type { Approval } from "../../client/plan/approvals.ts";
 import type { RoundLog } from "../../client/secagg/round-log.ts";
 import { ClientSession } from "../../client/session.ts";
-import type { LocalScore, SessionParts } from "../../client/session/ports.ts";
+import type { LocalScore, SessionParts, Workplace } from "../../client/session/ports.ts";
 import type { ClientTransport, ClientTransportEvents } from "../../client/transport/port.ts";
 import { announce, type Announcement } from "../../coordinator/aggregate/announce.ts";
 import { ReleaseChain } from "../../coordinator/release/chain.ts";
@@ -71,7 +71,7 @@ export class FakeLine implements ClientTransport {
   }
 
   async send(message: ClientMessage): Promise<void> {
-    await null;
+    await Promise.resolve();
     if (!this.up) throw new CodedError("DISCONNECTED", "cut");
     const refusal = this.refuse(message);
     if (refusal !== null) throw refusal;
@@ -139,6 +139,7 @@ export interface SiteOptions {
   readonly keepResult?: boolean;
   readonly heartbeatMs?: number;
   readonly workplace?: SessionParts["workplace"];
+  readonly install?: Workplace["install"];
 }
 
 export class SessionWorld {
@@ -240,7 +241,8 @@ export class SessionWorld {
       log: { info: log("info"), warn: log("warn"), error: log("error") },
       now: options.now ?? (() => NOW),
       workplace:
-        options.workplace ?? (async () => ({ trainer, models, install: null, dispose: () => trainer.dispose() })),
+        options.workplace ??
+        (async () => ({ trainer, models, install: options.install ?? null, dispose: () => trainer.dispose() })),
       keepPlan: async () => {},
       keepScore: async (score) => void site.scores.push(score),
       options: { heartbeatMs: options.heartbeatMs ?? null, approvalPollMs: 5, keepResult: options.keepResult ?? true },
