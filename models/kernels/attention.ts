@@ -3,6 +3,7 @@
  * + bias) v for all heads, forward and backward from batched products.
  */
 import * as tf from "../engine/tf.ts";
+import { nativeKernels } from "./native.ts";
 
 /**
  * @param queries [B, T, D]
@@ -26,29 +27,34 @@ export function attention(
     const q = splitHeads(queries, heads);
     const k = splitHeads(keys, heads);
     const v = splitHeads(values, heads);
-    // Keys transposed explicitly: WASM multiplies transposed operands slowly.
-    const kT = tf.transpose(k, [0, 1, 3, 2]);
-    let scores = tf.mul(tf.matMul(q, kT), scale);
+    let scores = tf.mul(product(q, k, false, true), scale) as tf.Tensor4D;
     if (bias !== null) scores = tf.add(scores, tf.reshape(bias, [bias.shape[0], 1, 1, bias.shape[1]]));
     const weights = tf.softmax(scores) as tf.Tensor4D;
-    const y = mergeHeads(tf.matMul(weights, v));
+    const y = mergeHeads(product(weights, v, false, false));
     save([q, k, v, weights]);
     return {
       value: y as tf.Tensor,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [q0, k0, v0, w0] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
         const dOut = splitHeads(dy as tf.Tensor3D, heads);
-        const dV = tf.matMul(tf.transpose(w0, [0, 1, 3, 2]), dOut);
-        const dW = tf.matMul(dOut, tf.transpose(v0, [0, 1, 3, 2]));
+        const dV = product(w0, dOut, true, false);
+        const dW = product(dOut, v0, false, true);
         const weighted = tf.mul(dW, w0);
         const dScores = tf.mul(tf.sub(weighted, tf.mul(w0, tf.sum(weighted, -1, true))), scale) as tf.Tensor4D;
-        const dQ = tf.matMul(dScores, k0);
-        const dK = tf.matMul(tf.transpose(dScores, [0, 1, 3, 2]), q0);
-        return [mergeHeads(dQ as tf.Tensor4D), mergeHeads(dK as tf.Tensor4D), mergeHeads(dV as tf.Tensor4D)];
+        const dQ = product(dScores, k0, false, false);
+        const dK = product(dScores, q0, true, false);
+        return [mergeHeads(dQ), mergeHeads(dK), mergeHeads(dV)];
       },
     };
   });
   return op(queries, keys, values) as tf.Tensor3D;
+}
+
+/** Batched product. Operands are transposed first where the engine multiplies transposed ones slowly (WASM). */
+function product(a: tf.Tensor4D, b: tf.Tensor4D, transposeA: boolean, transposeB: boolean): tf.Tensor4D {
+  if (nativeKernels() !== null) return tf.matMul(a, b, transposeA, transposeB);
+  const order = [0, 1, 3, 2];
+  return tf.matMul(transposeA ? tf.transpose(a, order) : a, transposeB ? tf.transpose(b, order) : b);
 }
 
 /** [B, T, D] -> [B, heads, T, D / heads] */

@@ -4,6 +4,7 @@
  * every caller has a portable path beside the native one.
  */
 import * as tf from "../engine/tf.ts";
+import { replaceKernels } from "./cached-arguments.ts";
 
 interface Attribute {
   readonly name: string;
@@ -54,7 +55,30 @@ export function nativeKernels(): NativeKernels | null {
     text: (name, value) => ({ name, type: binding.TF_ATTR_STRING, value }),
   };
   cached = { backend, kernels };
+  replaceKernels("tensorflow", cachedArgumentKernels(kernels));
   return kernels;
+}
+
+/** Reshape, Transpose and Sum of float32 tensors with constant second arguments. */
+function cachedArgumentKernels({ run, types, bool }: NativeKernels): Parameters<typeof replaceKernels>[1] {
+  const floats = (tensor: tf.TensorInfo | undefined) => (tensor?.dtype === "float32" ? (tensor as tf.Tensor) : null);
+  return {
+    Reshape: ({ inputs, attrs }) => {
+      const x = floats(inputs["x"]);
+      return x && run("Reshape", [types.float, types.index("Tshape")], [x, constantInts(attrs?.["shape"] as number[])]);
+    },
+    Transpose: ({ inputs, attrs }) => {
+      const x = floats(inputs["x"]);
+      return x && run("Transpose", [types.float, types.index("Tperm")], [x, constantInts(attrs?.["perm"] as number[])]);
+    },
+    Sum: ({ inputs, attrs }) => {
+      const x = floats(inputs["x"]);
+      if (x === null) return null;
+      const axes = tf.util.parseAxisParam(attrs?.["axis"] as number[], x.shape);
+      const keep = bool("keep_dims", attrs?.["keepDims"] === true);
+      return run("Sum", [types.float, types.index("Tidx"), keep], [x, constantInts(axes)]);
+    },
+  };
 }
 
 const constants = new Map<string, tf.Tensor1D>();

@@ -28,7 +28,7 @@ export interface View {
 }
 
 const ZOOM = [0.9, 1.1] as const;
-const DEPTH_WITHHELD = 0.5;
+const DEPTH_WITHHELD = 0.6;
 const TEXT_WITHHELD = 0.3;
 /** Only where depth is there to see by. */
 const RGB_WITHHELD = 0.1;
