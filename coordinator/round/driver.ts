@@ -108,6 +108,7 @@ export class Driver {
 
   /** Begins to act: what was pending, and time. */
   start(): void {
+    if (this.#closed) return;
     for (const effect of pendingWork(this.state)) this.#carryOut(effect);
     this.#tick();
   }
@@ -254,8 +255,8 @@ export class Driver {
   }
 
   #tick(): void {
+    if (this.#closed) return;
     this.#untick = this.#parts.clock.after(this.#parts.options.tickMs, () => {
-      if (this.#closed) return;
       void this.submit({ type: "tick", at: this.#parts.clock.now() }).catch(() => undefined);
       this.#tick();
     });
