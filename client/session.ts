@@ -60,6 +60,7 @@ export class ClientSession {
       connected: () => {
         told = { reason: "", at: Number.NEGATIVE_INFINITY };
         log.info({}, "connected to the coordinator");
+        void this.#sender.connected().catch((error: unknown) => log.error({ error }, "the outbox cannot be written"));
       },
       disconnected: (reason) => {
         // It is tried again every few seconds; people need to read it once in a while.

@@ -14,6 +14,7 @@ import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts"
 import { federationId } from "../../shared/secagg/session.ts";
 import { decodeInvitation, joinBytes, type Invitation } from "../../shared/wire/invitation.ts";
 import { joinAnswer, PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
+import { recordAlone } from "../outbox/outbox.ts";
 import { readIdentity, sitePaths, writeIdentity, type SiteIdentity, type SitePaths } from "../site-folder.ts";
 import { call, MAX_ANSWER_BYTES, readBody, type Call } from "../transport/http.ts";
 import { openRoute, type RouteOptions } from "../transport/route.ts";
@@ -50,17 +51,19 @@ export async function joinFederation(
       : await readSecretFile(paths.signingKey);
   const key = crypto.signingKey(seed);
   const signingKey = Buffer.from(key.publicKey).toString("hex") as Sha256;
+  const body = JSON.stringify({
+    protocol: PROTOCOL_VERSION,
+    token: invitation.secret,
+    name: invitation.client,
+    signingKey,
+    proof: Buffer.from(key.sign(joinBytes(invitation.secret, invitation.client, signingKey))).toString("hex"),
+  });
+  await recordAlone(paths.outbox, "join", Buffer.from(body));
   const answer = await ask(new URL(invitation.url), options, {
     method: "POST",
     path: "/v1/join",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      protocol: PROTOCOL_VERSION,
-      token: invitation.secret,
-      name: invitation.client,
-      signingKey,
-      proof: Buffer.from(key.sign(joinBytes(invitation.secret, invitation.client, signingKey))).toString("hex"),
-    }),
+    body,
   });
   if (answer.coordinatorKey !== invitation.coordinatorKey || answer.authorityKey !== invitation.authorityKey) {
     throw new CodedError("AUTH_REFUSED", "this coordinator has other keys than the invitation names");
@@ -95,6 +98,7 @@ export async function collectCertificate(
   const identity = await readIdentity(paths);
   const key = crypto.signingKey(await readSecretFile(paths.signingKey));
   const path = `/v1/join/${identity.name}?key=${Buffer.from(key.publicKey).toString("hex")}`;
+  await recordAlone(paths.outbox, "certificate request", Buffer.from(path));
   const answer = await ask(new URL(url), options, { method: "GET", path });
   const certificate = checked(crypto, identity, key, answer.certificate);
   if (certificate === null || certificate.serial === identity.certificate?.serial) return identity;

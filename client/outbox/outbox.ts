@@ -1,20 +1,23 @@
 /**
  * The outbox: a record, on this site's disk, of everything that ever left it. Append-only; an entry is on disk before
- * its bytes are sent, so the list may hold something that was not sent after all, never the other way round.
+ * its bytes are sent, so the list may hold something that was not sent after all, never the other way round. Two
+ * things are listed in sum: heartbeats, when they begin and how many there were; and a connection, once it stands, for
+ * the proof of identity that makes it and the requests by which versions are downloaded over it.
  */
+import { createHash } from "node:crypto";
 import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { CodedError } from "../../shared/errors.ts";
-import { purpose, sha256Hex } from "../../shared/ids.ts";
+import { purpose, sha256Hex, type Sha256 } from "../../shared/ids.ts";
 import { readTextIfAny } from "../../shared/node/files.ts";
 
 export const outboxEntry = z.strictObject({
   /** ISO 8601, UTC. */
   at: z.string(),
-  /** What it was: "ready", "step advertise-keys", "masked vector", "boxed delta", "heartbeats", ... */
+  /** What it was: "join", "connection", "ready", "step advertise-keys", "masked vector", "boxed vector", "heartbeats", ... */
   kind: z.string().max(64),
-  /** Length of what is sent, before encryption in transit; null for heartbeats that are about to begin. */
+  /** Length of what is sent, before encryption in transit; null where only the sum of many is known, later or never. */
   bytes: z.int().min(0).nullable(),
   /** Hash of exactly these bytes; null where `count` messages are summed up. */
   sha256: sha256Hex.nullable(),
@@ -75,6 +78,14 @@ export class FileOutbox implements Outbox {
       }
     }
   }
+}
+
+/** One entry outside any session, as joining sends it. */
+export async function recordAlone(path: string, kind: string, bytes: Uint8Array): Promise<void> {
+  const outbox = new FileOutbox(path);
+  const sha256 = createHash("sha256").update(bytes).digest("hex") as Sha256;
+  await outbox.record(() => ({ kind, bytes: bytes.length, sha256, session: null, approval: null }));
+  await outbox.close();
 }
 
 /** For simulations: the data never leaves the process, so there is nothing to record. */

@@ -29,6 +29,11 @@ export class Sender {
     this.#outbox = outbox;
   }
 
+  /** A connection stands: name, nonce and proof of this site's key went out to make it. */
+  async connected(): Promise<void> {
+    await this.#outbox.record(() => this.#entry("connection", null, null, null));
+  }
+
   /** Under which approved plan things leave from now on. */
   approvedUnder(configHash: Sha256 | null): void {
     this.#approval = configHash;

@@ -143,7 +143,9 @@ describe("the outbox", () => {
       "step consistency",
       "step unmask",
     ]);
-    expect(new Set(site.outbox.map(({ approval }) => approval))).toEqual(new Set([world.configHash]));
+    const [connection, ...rest] = site.outbox;
+    expect(connection).toMatchObject({ kind: "connection", approval: null });
+    expect(new Set(rest.map(({ approval }) => approval))).toEqual(new Set([world.configHash]));
     const beats = site.line.sent.filter(({ type }) => type === "heartbeat");
     const total = site.outbox.find(({ kind }) => kind === "heartbeats");
     expect(total).toMatchObject({
