@@ -2,6 +2,7 @@
  * A whole federation in one process: the shipped coordinator and the shipped client sessions over an in-memory
  * transport, with real keys, certificates, masks and signatures. Only time, sockets and disks are lighter.
  */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { ModelCache } from "../client/model-cache/cache.ts";
 import { MemoryParamStore } from "../client/model-cache/store.ts";
@@ -29,6 +30,7 @@ import { sitePolicy } from "../shared/config/site.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
+import { MaskPool } from "../shared/node/mask-pool.ts";
 import { writeFileDurably } from "../shared/node/files.ts";
 import type { SecureRng } from "../shared/rng/secure.ts";
 import { boxSecretOfSeed } from "../shared/secagg/box-key.ts";
@@ -147,6 +149,7 @@ export async function simulateFederation(
     crypto,
     compression: brotli,
   });
+  const masking = new MaskPool(availableParallelism());
   const sessions = members.clients.map(({ name, signingKey, certificate }, index) => {
     return new ClientSession({
       self: { name, signingKey, certificate },
@@ -179,6 +182,7 @@ export async function simulateFederation(
       }),
       keepPlan: async () => {},
       keepScore: async () => {},
+      masker: masking.mask,
       options: { heartbeatMs: null, approvalPollMs: 1_000, keepResult: false },
     });
   });
@@ -199,6 +203,7 @@ export async function simulateFederation(
     signal?.removeEventListener("abort", stop);
     await Promise.all(sessions.map((session) => session.stop()));
     await coordinator.close();
+    await masking.close();
   }
 }
 

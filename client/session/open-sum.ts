@@ -14,7 +14,7 @@ import { SecureSum, type ProtectedVector, type Sum } from "./sum.ts";
 
 /** `words` is the length of the vector to be summed. */
 export function openSum(parts: SessionParts, plan: TrainingPlan, session: Session, words: number, trust: Trust): Sum {
-  const { crypto, random, self, policy, pinned, roundLog, now, pause } = parts;
+  const { crypto, random, self, policy, pinned, roundLog, now, pause, masker } = parts;
   const { mode, wordBits } = plan.secureAggregation;
   if (mode === "off") return new TrustedSum(parts, session);
   const minSurvivors = Math.max(policy.minSurvivors, plan.schedule.minSurvivors);
@@ -30,6 +30,7 @@ export function openSum(parts: SessionParts, plan: TrainingPlan, session: Sessio
     log: roundLog,
     clock: now,
     ...(pause !== undefined && { pause }),
+    ...(masker !== undefined && { masker }),
   });
   return new SecureSum({ crypto, coordinatorKey: pinned.coordinatorKey, self, policy }, round);
 }

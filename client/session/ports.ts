@@ -5,6 +5,7 @@ import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { Certificate } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
+import type { Masker } from "../../shared/secagg/mask.ts";
 import type { ModelCache } from "../model-cache/cache.ts";
 import type { Judge } from "../model-cache/install.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -78,6 +79,8 @@ export interface SessionParts {
   readonly keepScore: (score: LocalScore) => Promise<void>;
   /** Hands the event loop on during long computations, so that heartbeats go out. */
   readonly pause?: () => Promise<void>;
+  /** Where vectors are masked; by default on this thread. */
+  readonly masker?: Masker;
   readonly options: SessionOptions;
 }
 

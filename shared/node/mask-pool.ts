@@ -26,23 +26,18 @@ interface Job {
 }
 
 export class MaskPool {
-  readonly #threads: Thread[];
-  readonly #workers: Worker[];
+  readonly #size: number;
+  readonly #crypto = new NodeCrypto();
+  readonly #lanes: { readonly worker: Worker; readonly thread: Thread }[] = [];
 
-  /** @param size threads; one per core */
+  /** @param size threads, one per core; they start with the first long vector */
   constructor(size: number) {
-    this.#workers = Array.from({ length: size }, () => new Worker(new URL("./mask-worker.js", import.meta.url)));
-    this.#threads = this.#workers.map((worker) => new Thread(worker));
-    for (const [i, worker] of this.#workers.entries()) {
-      worker.unref();
-      worker.on("error", (error) => this.#threads[i]?.fail(error));
-    }
+    this.#size = size;
   }
 
   readonly mask: Masker = async (vector, masks) => {
-    if (vector.byteLength < LEAST_BYTES) return inlineMasker(new NodeCrypto())(vector, masks);
-    const thread = this.#threads.toSorted((a, b) => a.load - b.load)[0] as Thread;
-    const worker = this.#workers[this.#threads.indexOf(thread)] as Worker;
+    if (vector.byteLength < LEAST_BYTES) return inlineMasker(this.#crypto)(vector, masks);
+    const { worker, thread } = this.#lane();
     worker.ref();
     try {
       return await thread.mask(vector, masks);
@@ -52,7 +47,18 @@ export class MaskPool {
   };
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    await Promise.all(this.#lanes.splice(0).map(({ worker }) => worker.terminate()));
+  }
+
+  /** The thread with the least to do. */
+  #lane(): { worker: Worker; thread: Thread } {
+    const [idlest] = this.#lanes.toSorted((a, b) => a.thread.load - b.thread.load);
+    if (idlest && (idlest.thread.load === 0 || this.#lanes.length === this.#size)) return idlest;
+    const worker = new Worker(new URL("./mask-worker.js", import.meta.url));
+    const lane = { worker, thread: new Thread(worker) };
+    worker.on("error", (error) => lane.thread.fail(error));
+    this.#lanes.push(lane);
+    return lane;
   }
 }
 
