@@ -68,7 +68,8 @@ export class SocketClientTransport implements ClientTransport {
   #refusal: CodedError | null = null;
   #token: string | null = null;
   #tokenWaiters: (() => void)[] = [];
-  readonly #pending = new Set<(error: CodedError) => void>();
+  /** How each message under way ends; null: acknowledged. */
+  readonly #pending = new Set<(error: CodedError | null) => void>();
 
   constructor(options: SocketTransportOptions) {
     this.#options = options;
@@ -158,8 +159,7 @@ export class SocketClientTransport implements ClientTransport {
       this.#authenticated = false;
       proven = false;
       this.#token = null;
-      for (const reject of this.#pending) reject(new CodedError("DISCONNECTED", `the connection was lost (${why})`));
-      this.#pending.clear();
+      for (const settle of this.#pending) settle(new CodedError("DISCONNECTED", `the connection was lost (${why})`));
       if (this.#closing.signal.aborted) return;
       events.disconnected(refusal === null ? why : `${refusal.code}: ${refusal.message}`);
       waiting = true;
@@ -198,15 +198,22 @@ export class SocketClientTransport implements ClientTransport {
       return Promise.reject(new CodedError("DISCONNECTED", "not connected to the coordinator"));
     }
     return new Promise((resolve, reject) => {
-      this.#pending.add(reject);
-      socket.timeout(ACKNOWLEDGE_MS).emit("message", message, (error: unknown, answer: unknown) => {
-        if (!this.#pending.delete(reject)) return;
+      const settle = (error: CodedError | null) => {
+        if (!this.#pending.delete(settle)) return;
+        clearTimeout(timer);
+        if (error === null) resolve();
+        else reject(error);
+      };
+      // Its own timer, because socket.io's would keep a stopping process alive.
+      const timer = setTimeout(() => {
+        settle(new CodedError("DISCONNECTED", `the coordinator did not answer within ${ACKNOWLEDGE_MS} ms`));
+      }, ACKNOWLEDGE_MS);
+      this.#pending.add(settle);
+      socket.emit("message", message, (answer: unknown) => {
         const parsed = ack.safeParse(answer);
-        if (error !== null || !parsed.success) {
-          reject(new CodedError("DISCONNECTED", `the coordinator did not answer within ${ACKNOWLEDGE_MS} ms`));
-        } else if ("error" in parsed.data) {
-          reject(codedFromWire(parsed.data.error.code, parsed.data.error.message));
-        } else resolve();
+        if (!parsed.success) settle(new CodedError("WIRE_INVALID", "the coordinator's answer breaks the schema"));
+        else if ("error" in parsed.data) settle(codedFromWire(parsed.data.error.code, parsed.data.error.message));
+        else settle(null);
       });
     });
   }
@@ -285,12 +292,19 @@ export class SocketClientTransport implements ClientTransport {
     return this.#token;
   }
 
+  /** A connection that gives none within the time is closed; the next one brings a token. */
   #askForToken(): void {
-    if (!this.#authenticated) return;
-    this.#socket?.timeout(ACKNOWLEDGE_MS).emit("token", (error: unknown, body: unknown) => {
+    const socket = this.#socket;
+    if (!this.#authenticated || socket === null) return;
+    const timer = setTimeout(() => {
+      if (this.#token === null && this.#authenticated) socket.io.engine.close();
+    }, ACKNOWLEDGE_MS);
+    timer.unref();
+    socket.emit("token", (body: unknown) => {
+      clearTimeout(timer);
       const parsed = bearer.safeParse(body);
-      if (error === null && parsed.success) this.#gotToken(parsed.data.token);
-      else if (this.#authenticated) this.#socket?.io.engine.close();
+      if (parsed.success) this.#gotToken(parsed.data.token);
+      else socket.io.engine.close();
     });
   }
 
@@ -304,8 +318,7 @@ export class SocketClientTransport implements ClientTransport {
   async close(): Promise<void> {
     this.#closing.abort(new CodedError("DISCONNECTED", "the client's transport was closed"));
     this.#socket?.disconnect();
-    for (const reject of this.#pending) reject(new CodedError("DISCONNECTED", "the client's transport was closed"));
-    this.#pending.clear();
+    for (const settle of this.#pending) settle(new CodedError("DISCONNECTED", "the client's transport was closed"));
     await this.#route.dispatcher.destroy();
     this.#route.agent?.destroy();
   }

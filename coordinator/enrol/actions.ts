@@ -15,7 +15,6 @@ import {
   verifyRevocationList,
 } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
-import { fromBase64 } from "../../shared/secagg/encoding.ts";
 import { authorityFile, readRevocations, writeRevocations } from "./authority.ts";
 import type { OpenFederation } from "./folder.ts";
 
@@ -124,9 +123,4 @@ export async function applyRevocations(federation: OpenFederation): Promise<void
     const certificate = certificateSchema.parse(JSON.parse(member.certificate));
     if (serials.has(certificate.serial)) await federation.members.update({ ...member, revoked: true });
   }
-}
-
-/** A signing key of a certificate in hex, for people to compare. */
-export function certifiedKey(key: string): string {
-  return Buffer.from(fromBase64(key) ?? []).toString("hex");
 }

@@ -5,12 +5,17 @@
 import { Agent, request } from "undici";
 import { CodedError, ERRORS, type ErrorCode } from "../../shared/errors.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
+import { lockFolder } from "../../shared/node/lock.ts";
 import { readSecretFile } from "../../shared/node/identity.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { errorBody } from "../../shared/wire/http.ts";
 import { memberActions } from "./actions.ts";
 import { openFederation, readEndpoint, type FederationPaths } from "./folder.ts";
+
+/** How long a coordinator may take from locking its folder to opening its port. */
+const STARTING_MS = 20_000;
+const STARTING_POLL_MS = 250;
 
 export type MemberActionName = keyof ReturnType<typeof memberActions>;
 
@@ -21,7 +26,8 @@ export async function askCoordinator(
   input: unknown,
 ): Promise<{ result: unknown } | null> {
   const endpoint = await readEndpoint(paths);
-  if (endpoint === null) return null;
+  // A process that is gone left its address behind: whoever listens there now must not see the token.
+  if (endpoint === null || !runs(endpoint.pid)) return null;
   const token = Buffer.from(await readSecretFile(paths.admin)).toString("hex");
   const url = new URL(endpoint.url);
   if (url.hostname === "0.0.0.0") url.hostname = "127.0.0.1";
@@ -54,6 +60,15 @@ export async function askCoordinator(
   }
 }
 
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 /** A member action at the running coordinator, or on the folder while it is stopped. */
 export async function doMemberAction(
   paths: FederationPaths,
@@ -63,12 +78,34 @@ export async function doMemberAction(
   crypto: CryptoPort,
   rng: SecureRng,
 ): Promise<unknown> {
-  const answer = await askCoordinator(paths, action, input);
-  if (answer !== null) return answer.result;
-  const federation = await openFederation(paths.root, config, crypto, rng, Date.now);
+  const { result, unlock } = await reach(paths, action, input);
+  if (unlock === null) return result;
   try {
-    return await memberActions(federation, crypto, Date.now)[action](input);
+    const federation = await openFederation(paths.root, config, crypto, rng, Date.now);
+    try {
+      return await memberActions(federation, crypto, Date.now)[action](input);
+    } finally {
+      await federation.close();
+    }
   } finally {
-    await federation.close();
+    await unlock();
+  }
+}
+
+/** The coordinator's answer or, when none runs, the folder's lock; a coordinator that is just starting is waited for. */
+async function reach(
+  paths: FederationPaths,
+  action: string,
+  input: unknown,
+): Promise<{ result: unknown; unlock: (() => Promise<void>) | null }> {
+  for (let patience = STARTING_MS; ; patience -= STARTING_POLL_MS) {
+    const answer = await askCoordinator(paths, action, input);
+    if (answer !== null) return { result: answer.result, unlock: null };
+    try {
+      return { result: null, unlock: await lockFolder(paths.lock, "COORDINATOR_RUNNING") };
+    } catch (error) {
+      if (patience <= 0) throw error;
+      await new Promise((resolve) => setTimeout(resolve, STARTING_POLL_MS));
+    }
   }
 }

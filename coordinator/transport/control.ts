@@ -114,10 +114,7 @@ export class Control {
     try {
       const nonce = toBase64(rng.bytes(NONCE_BYTES));
       const proof = toBase64(key.sign(handshakeBytes("coordinator", heading, nonce, this.#keyHex)));
-      const answer: unknown = await socket
-        .timeout(HANDSHAKE_MS)
-        .emitWithAck("challenge", { nonce, proof })
-        .catch(() => null);
+      const answer = await askClient(socket, "challenge", { nonce, proof });
       const signature = fromBase64(challengeAnswer.safeParse(answer).data?.proof ?? "") ?? new Uint8Array();
       // Asked again: the membership may have been revoked meanwhile.
       enrolledKey = members.admit(client).signingKey;
@@ -196,8 +193,16 @@ export class Control {
     }
   }
 
+  /** A message that the protocol does not allow is logged and dropped: what waits for its answer runs into its deadline. */
   send(client: ClientName, message: CoordinatorMessage): void {
-    this.#connections.get(client)?.outbox.send(message);
+    try {
+      this.#connections.get(client)?.outbox.send(message);
+    } catch (error) {
+      this.#options.log.error(
+        { client, code: toWire(error).code },
+        `cannot send to ${client}: ${toWire(error).message}`,
+      );
+    }
   }
 
   /** Logs and counts a failed handshake; the error as socket.io hands it to the client. */
@@ -234,4 +239,18 @@ export class Control {
     this.#stopListening();
     await this.#io.close();
   }
+}
+
+/** What a client answers to an event, or null when it does not in time. */
+function askClient(socket: Socket, event: string, body: object): Promise<unknown> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(null), HANDSHAKE_MS);
+    timer.unref();
+    const done = (answer: unknown) => {
+      clearTimeout(timer);
+      resolve(answer);
+    };
+    socket.emit(event, body, done);
+    socket.once("disconnect", () => done(null));
+  });
 }

@@ -42,9 +42,14 @@ export class Outbox {
       return;
     }
     this.#bytes += bytes;
-    this.#socket.timeout(ACKNOWLEDGE_MS).emit("message", message, (error: unknown) => {
+    // Its own timer, because socket.io's would keep a stopping process alive.
+    const timer = setTimeout(() => {
+      if (this.#socket.connected) this.#stuck(`no acknowledgement within ${ACKNOWLEDGE_MS} ms`);
+    }, ACKNOWLEDGE_MS);
+    timer.unref();
+    this.#socket.emit("message", message, () => {
+      clearTimeout(timer);
       this.#bytes -= bytes;
-      if (error !== null && this.#socket.connected) this.#stuck(`no acknowledgement within ${ACKNOWLEDGE_MS} ms`);
     });
   }
 }
