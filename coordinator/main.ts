@@ -72,6 +72,13 @@ export async function openCoordinator(
     const releases = join(folder, "releases");
     const transcripts = join(folder, "transcripts");
     let revocations: RevocationList | null = await federation.revocations();
+    // A member that joins again with new keys has its old certificate revoked.
+    members.onChange(() => {
+      federation.revocations().then(
+        (list) => void (revocations = list),
+        (error: unknown) => log.error({ err: error }, "cannot read the revocation list"),
+      );
+    });
     const actions = memberActions(federation, crypto, Date.now);
     const sockets = new SocketCoordinatorTransport({
       listen: config.listen,

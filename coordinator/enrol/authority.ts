@@ -40,7 +40,7 @@ export type AuthorityFile = z.infer<typeof authorityFile>;
 
 /** Clocks of two machines differ; a certificate is valid from a little before it was signed. */
 const CLOCK_SKEW_MS = 5 * 60_000;
-export const DEFAULT_VALID_MS = 366 * 86_400_000;
+const DEFAULT_VALID_MS = 366 * 86_400_000;
 
 export const authorityPaths = (folder: string) => ({
   public: join(folder, "authority.json"),

@@ -147,7 +147,7 @@ export class FileBlobs implements BlobStore {
 }
 
 /** Makes a rename or a new name in the folder durable. */
-export async function syncFolder(folder: string): Promise<void> {
+async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();

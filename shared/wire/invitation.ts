@@ -12,7 +12,7 @@ import { base64Of } from "../secagg/signed.ts";
 
 const PREFIX = "allulook1.";
 
-export const invitation = z.strictObject({
+const invitation = z.strictObject({
   url: z.url({ protocol: /^https?$/ }).max(256),
   /** The federation's name; its id follows from it and the authority's key. */
   federation: z.string().min(1).max(64),
