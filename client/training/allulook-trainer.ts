@@ -115,6 +115,10 @@ class AllulookTrainer implements Trainer {
     let queue: number[] = [];
     let examplesSeen = 0;
     let lossSum = 0;
+    const depthUse = {
+      input: config.input.modalities.includes("depth"),
+      target: config.labels.depth.kind !== "none",
+    };
     const optimizer = new FlatOptimizer(training.optimizer, start);
     try {
       if (saved !== null) {
@@ -130,8 +134,7 @@ class AllulookTrainer implements Trainer {
         while (queue.length < wanted) queue.push(...rng.shuffled(this.#split.train));
         const drawn = queue.splice(0, wanted);
         const samples = await Promise.all(drawn.map((index) => this.#cache.get(index)));
-        const depthIsInput = config.input.modalities.includes("depth");
-        const views = samples.map((sample) => randomView(sample, rng, depthIsInput));
+        const views = samples.map((sample) => randomView(sample, rng, depthUse));
         const values = optimizer.values();
         const { loss, gradient } = lossAndGradient(this.#built, config, values, renderBatch(samples, views, config));
         if (training.proximal > 0) addProximal(gradient, values, params, training.proximal);

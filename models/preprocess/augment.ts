@@ -28,7 +28,8 @@ export interface View {
 }
 
 const ZOOM = [0.9, 1.1] as const;
-const DEPTH_WITHHELD = 0.6;
+/** Depth from the picture is learned where depth is withheld. */
+const DEPTH_WITHHELD = { asTarget: 0.6, otherwise: 0.25 } as const;
 const TEXT_WITHHELD = 0.3;
 /** Only where depth is there to see by. */
 const RGB_WITHHELD = 0.1;
@@ -59,18 +60,22 @@ export function plainView(
 }
 
 /** A random view for training. Draws the same number of values whatever the sample holds, so streams stay aligned. */
-export function randomView(sample: PreparedSample, rng: Rng, depthIsInput: boolean): View {
+export function randomView(
+  sample: PreparedSample,
+  rng: Rng,
+  depthUse: { readonly input: boolean; readonly target: boolean },
+): View {
   const { geometry } = sample;
   const zoom = Math.exp(between(rng, Math.log(ZOOM[0]), Math.log(ZOOM[1])));
   const x = axis(rng, geometry.contentWidth, zoom);
   const y = axis(rng, geometry.contentHeight, zoom);
   const contrast = Math.exp(between(rng, -0.2, 0.2));
   const brightness = between(rng, -0.2, 0.2);
-  const withholdDepth = rng.uniform() < DEPTH_WITHHELD;
+  const withholdDepth = rng.uniform() < (depthUse.target ? DEPTH_WITHHELD.asTarget : DEPTH_WITHHELD.otherwise);
   const withholdText = rng.uniform() < TEXT_WITHHELD;
   const withholdRgb = rng.uniform() < RGB_WITHHELD;
   const holes = randomHoles(rng);
-  const depth = depthIsInput && sample.depth !== null && (!withholdDepth || sample.rgb === null);
+  const depth = depthUse.input && sample.depth !== null && (!withholdDepth || sample.rgb === null);
   return {
     columns: indices(geometry.width, geometry.contentWidth, x),
     rows: indices(geometry.height, geometry.contentHeight, y),
@@ -83,7 +88,7 @@ export function randomView(sample: PreparedSample, rng: Rng, depthIsInput: boole
       depth,
       text: sample.text !== null && !withholdText,
     },
-    holes: depth ? holes : [],
+    holes: depth && depthUse.target ? holes : [],
   };
 }
 
