@@ -41,7 +41,8 @@ export class FileOutbox implements Outbox {
   readonly #now: () => number;
   #file: FileHandle | null = null;
   #waiting: { line: string; done: () => void; failed: (error: unknown) => void }[] = [];
-  #writing: Promise<void> | null = null;
+  #busy = false;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(path: string, now: () => number = Date.now) {
     this.#path = path;
@@ -52,9 +53,7 @@ export class FileOutbox implements Outbox {
     const line = `${JSON.stringify({ at: new Date(this.#now()).toISOString(), ...entry() })}\n`;
     return new Promise((done, failed) => {
       this.#waiting.push({ line, done, failed });
-      this.#writing ??= this.#drain().finally(() => {
-        this.#writing = null;
-      });
+      if (!this.#busy) this.#writing = this.#drain();
     });
   }
 
@@ -65,6 +64,7 @@ export class FileOutbox implements Outbox {
   }
 
   async #drain(): Promise<void> {
+    this.#busy = true;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
@@ -74,9 +74,14 @@ export class FileOutbox implements Outbox {
         await this.#file.datasync();
         for (const { done } of batch) done();
       } catch (error) {
+        // Opened again, the file loses what of the batch may have reached it.
+        await this.#file?.close().catch(() => undefined);
+        this.#file = null;
         for (const { failed } of batch) failed(error);
       }
     }
+    // In the same turn as the last look: an entry that comes now begins anew.
+    this.#busy = false;
   }
 }
 
