@@ -19,6 +19,7 @@ import { BottleneckBlock, SeparableBlock } from "./layers/blocks.ts";
 import { Convolution } from "./layers/convolution.ts";
 import { CrossModalFusion, PRESENCE, PresenceGate, TextTokens, WordMask } from "./layers/modalities.ts";
 import { GlobalMean, Linear } from "./layers/scene.ts";
+import { Surface } from "./layers/surface.ts";
 import { ScaleFusion, SubPixel, UpsampleAdd } from "./layers/scales.ts";
 import { EncoderLayer, Tokens, TokensToMap } from "./layers/transformer.ts";
 import { ENCODER_LAYERS, HEADS, type Preset, PRESETS, TOKEN_STRIDE } from "./presets.ts";
@@ -179,7 +180,8 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
   if (labels.depth.kind !== "none") {
     const features = hidden("depth");
     const values = one(convolution(`${HEAD_PREFIX}depth_values`, 1, 1), features);
-    outputs.push(tf.layers.activation({ name: OUTPUTS.depth, activation: "linear" }).apply(values) as Node);
+    const placed = one(new Surface(trainable(`${HEAD_PREFIX}depth_surface`)), values);
+    outputs.push(tf.layers.activation({ name: OUTPUTS.depth, activation: "linear" }).apply(placed) as Node);
   }
   if (labels.scene.length > 0) {
     const pooled = one(new GlobalMean({ name: "scene_pool" }), tokens);
