@@ -29,6 +29,16 @@ export function positionEmbedding(height: number, width: number, channels: numbe
   return out;
 }
 
+const embeddings = new Map<string, Float32Array>();
+
+/** As {@link positionEmbedding}, computed once per size: a process sees few sizes. */
+function cachedEmbedding(height: number, width: number, channels: number): Float32Array {
+  const key = `${height},${width},${channels}`;
+  const known = embeddings.get(key) ?? positionEmbedding(height, width, channels);
+  embeddings.set(key, known);
+  return known;
+}
+
 /** [B, H, W, D] -> [B, H * W, D], with positions added. */
 export class Tokens extends AllulookLayer {
   static className = "AllulookTokens";
@@ -45,7 +55,7 @@ export class Tokens extends AllulookLayer {
 
   protected override forward([x]: tf.Tensor[]): tf.Tensor {
     const [batch, height, width, channels] = (x as tf.Tensor4D).shape;
-    const positions = tf.tensor3d(positionEmbedding(height, width, channels), [1, height * width, channels]);
+    const positions = tf.tensor3d(cachedEmbedding(height, width, channels), [1, height * width, channels]);
     return tf.add(tf.reshape(x as tf.Tensor4D, [batch, height * width, channels]), positions);
   }
 }
