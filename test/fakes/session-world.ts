@@ -42,6 +42,7 @@ export class FakeLine implements ClientTransport {
   readonly uploads = new Map<string, Uint8Array>();
   readonly world: SessionWorld;
   up = false;
+  downloads = 0;
   /** What the coordinator answers to the next messages instead of taking them. */
   refuse: (message: ClientMessage) => CodedError | null = () => null;
   #events: ClientTransportEvents | null = null;
@@ -84,6 +85,7 @@ export class FakeLine implements ClientTransport {
   }
 
   async download(ref: { sha256: Sha256 }): Promise<Uint8Array> {
+    this.downloads++;
     return this.world.blobs.get(ref.sha256) as Uint8Array;
   }
 

@@ -34,6 +34,7 @@ describe("the training plan", () => {
     world.approve(site);
     await pause();
     expect(site.line.sent).toEqual([]);
+    expect(site.logged.filter(({ level }) => level === "error")).toEqual([]);
     site.line.connect();
     site.line.say(plan);
     await site.line.heard("ready");
@@ -100,6 +101,8 @@ describe("the training plan", () => {
     site.line.say({ type: "plan", plan, configHash });
     await until(() => site.logged.find(({ code }) => code === "POLICY_NOT_APPROVED"));
     expect(site.trainer.disposed).toBe(true);
+    site.line.say(world.announce(session, "roster", { entries: [] }));
+    expect(site.logged.at(-1)?.words).toBe("ignored a late roster");
     site.line.say(world.begin(world.open({ round: 2, configHash })));
     expect((await site.line.heard("decline")).reason.code).toBe("POLICY_NOT_APPROVED");
     site.approvals.push({ configHash, at: "", by: "test" });
