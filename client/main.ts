@@ -8,6 +8,7 @@ import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
 import { lockFolder } from "../shared/node/lock.ts";
+import { MaskPool } from "../shared/node/mask-pool.ts";
 import type { Certificate } from "../shared/secagg/certificate.ts";
 import type { SigningKey } from "../shared/secagg/crypto-port.ts";
 import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
@@ -91,6 +92,7 @@ export async function createClient(
     const coordinatorKey = hexToBytes(identity.coordinatorKey);
     // One worker: a site is one client, and the policy's threads are threads of one operation.
     const pool = new TrainerPool(1, { threads: config.policy.cpu.threads });
+    const masks = new MaskPool(1);
     const data = [{ dir: resolve(paths.root, config.data), map: config.labels.map }];
     const session = new ClientSession({
       self: { name: identity.name, signingKey, certificate },
@@ -105,6 +107,7 @@ export async function createClient(
       roundLog: await openRoundLog(paths.rounds),
       outbox: new FileOutbox(paths.outbox),
       crypto,
+      masker: masks.mask,
       random: systemRandom(),
       log,
       now: Date.now,
@@ -138,7 +141,7 @@ export async function createClient(
     let stopped: Promise<void> | null = null;
     const stop = async () => {
       // The pool at once: what it is still opening or training is of no more use.
-      await Promise.all([session.stop(), pool.close()]);
+      await Promise.all([session.stop(), pool.close(), masks.close()]);
       await unlock();
     };
     return { finished: session.finished, stop: () => (stopped ??= stop()) };
