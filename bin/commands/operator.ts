@@ -1,7 +1,10 @@
 /** The operator's commands: making a federation, inviting sites, and looking after the running coordinator. */
 import type { Command } from "commander";
 import { askCoordinator, doMemberAction } from "../../coordinator/enrol/admin-client.ts";
+import { readEndpoint, type FederationPaths } from "../../coordinator/enrol/folder.ts";
 import { initFederation, readFederationYaml } from "../../coordinator/enrol/init.ts";
+import { isLoopback } from "../../coordinator/transport/listen.ts";
+import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { fingerprint } from "../../shared/node/identity.ts";
@@ -89,8 +92,7 @@ async function invite(
   options: Common & { url?: string; valid: string; replace?: boolean },
 ): Promise<void> {
   const { paths, config } = await readFederationYaml(options.config);
-  const { host, port, tls } = config.listen;
-  const url = options.url ?? `${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const url = options.url ?? (await listenedUrl(paths, config.listen));
   const input = { name, url, valid: options.valid, replace: options.replace === true };
   const answer = await doMemberAction(paths, config, "invite", input, new NodeCrypto(), systemRandom());
   const { token, expiresAt } = answer as { token: string; expiresAt: number };
@@ -101,6 +103,21 @@ async function invite(
 
   allulook join ${token}`,
   );
+}
+
+/** Where sites on this machine reach the coordinator; elsewhere it has a name that only people know. */
+async function listenedUrl(paths: FederationPaths, listen: FederationConfig["listen"]): Promise<string> {
+  const { host, port, tls } = listen;
+  if (!isLoopback(host)) {
+    throw new CodedError("USAGE", `--url: expected the address under which sites reach ${host}, got nothing`);
+  }
+  if (port === 0) {
+    const endpoint = await readEndpoint(paths);
+    if (endpoint === null)
+      throw new CodedError("USAGE", "--url: the port is chosen when the coordinator starts; start it");
+    return endpoint.url;
+  }
+  return `${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 async function clients(options: Common): Promise<void> {
