@@ -11,7 +11,7 @@ import { initialValues } from "./initialise.ts";
 export type { ModelConfig };
 
 /** The table: model name -> graph with all weights zero. */
-export const MODELS: Readonly<Record<string, (config: ModelConfig) => tf.LayersModel>> = {
+const MODELS: Readonly<Record<string, (config: ModelConfig) => tf.LayersModel>> = {
   allulook4: buildAllulook4,
 };
 
@@ -50,7 +50,7 @@ export function buildModel(config: ModelConfig, seed: number): BuiltModel {
 }
 
 /** The flat-vector view of any LayersModel. */
-export function wrapModel(model: tf.LayersModel): BuiltModel {
+function wrapModel(model: tf.LayersModel): BuiltModel {
   const weights = model.trainableWeights as unknown as LayerWeight[];
   const layout = layoutOf(weights.map((weight) => ({ name: weight.originalName, shape: weight.shape as number[] })));
   return {

@@ -68,7 +68,7 @@ export function decodeDetections(
 }
 
 /** Greedy non-maximum suppression per class; the result is sorted by falling score. */
-export function suppress(detections: readonly Detection[], options: DetectionOptions): Detection[] {
+function suppress(detections: readonly Detection[], options: DetectionOptions): Detection[] {
   const kept: Detection[] = [];
   for (const candidate of detections.toSorted((a, b) => b.score - a.score)) {
     if (kept.length === options.maxDetections) break;
@@ -88,7 +88,7 @@ interface Rectangle {
 }
 
 /** Intersection over union. */
-export function overlap(a: Rectangle, b: Rectangle): number {
+function overlap(a: Rectangle, b: Rectangle): number {
   const across = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
   const down = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
   if (across <= 0 || down <= 0) return 0;
@@ -140,7 +140,7 @@ function blends(pixels: number, content: number, stride: number, cells: number):
  * @param map [h, w, channels]
  * @returns called for every pixel with the interpolated channels
  */
-export function resizeMap(
+function resizeMap(
   map: Float32Array,
   channels: number,
   stride: number,

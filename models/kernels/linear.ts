@@ -15,8 +15,6 @@ export interface ConvolutionOptions {
   readonly inputGradient?: boolean;
 }
 
-type Grad4D = { value: tf.Tensor4D; gradFunc: (dy: tf.Tensor4D, saved: tf.Tensor[]) => tf.Tensor[] };
-
 /**
  * y = relu?(conv(x, kernel) + bias), padding "same".
  *
@@ -31,39 +29,26 @@ export function convolution(
   options: ConvolutionOptions,
 ): tf.Tensor4D {
   const withInput = options.inputGradient ?? true;
-  const forward = (
-    input: tf.Tensor4D,
-    weights: tf.Tensor4D,
-    offset: tf.Tensor1D | null,
-    save: tf.GradSaveFunc,
-  ): Grad4D => {
-    let y = convolve(input, weights, options);
-    if (offset !== null) y = biasAdd(y, offset);
+  const op = tf.customGrad((...args: unknown[]) => {
+    const save = args.at(-1) as tf.GradSaveFunc;
+    let y = convolve(x, kernel, options);
+    if (bias !== null) y = biasAdd(y, bias);
     if (options.relu) y = tf.relu(y);
-    save(options.relu ? [input, weights, y] : [input, weights]);
+    save(options.relu ? [x, kernel, y] : [x, kernel]);
     return {
-      value: y,
-      gradFunc: (dy, saved) => {
+      value: y as tf.Tensor,
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [x0, w0, y0] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D | undefined];
-        const dz = y0 === undefined ? dy : reluGradient(dy, y0);
-        const gradients: tf.Tensor[] = [];
-        if (withInput) gradients.push(inputGradient(dz, x0, w0, options));
+        const dz = (y0 === undefined ? dy : reluGradient(dy, y0)) as tf.Tensor4D;
+        const gradients: tf.Tensor[] = withInput ? [inputGradient(dz, x0, w0, options)] : [];
         gradients.push(filterGradient(dz, x0, w0, options));
-        if (offset !== null) gradients.push(biasGradient(dz));
+        if (bias !== null) gradients.push(biasGradient(dz));
         return gradients;
       },
     };
-  };
-  const save = (args: unknown[]) => args.at(-1) as tf.GradSaveFunc;
-  const inputs: tf.Tensor[] = [...(withInput ? [x] : []), kernel, ...(bias === null ? [] : [bias])];
-  const op = tf.customGrad(
-    (...args: unknown[]) =>
-      forward(x, kernel, bias, save(args)) as unknown as {
-        value: tf.Tensor;
-        gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[];
-      },
-  );
-  return op(...inputs) as tf.Tensor4D;
+  });
+  // Data is no input of the operation but a constant of it.
+  return op(...([...(withInput ? [x] : []), kernel, ...(bias === null ? [] : [bias])] as tf.Tensor[])) as tf.Tensor4D;
 }
 
 /**
@@ -94,7 +79,7 @@ export function dense(x: tf.Tensor2D, kernel: tf.Tensor2D, bias: tf.Tensor1D | n
 }
 
 /** Plain product of two matrices, each transposed or not; no gradient of its own. */
-export function matMul(a: tf.Tensor2D, b: tf.Tensor2D, transposeA: boolean, transposeB: boolean): tf.Tensor2D {
+function matMul(a: tf.Tensor2D, b: tf.Tensor2D, transposeA: boolean, transposeB: boolean): tf.Tensor2D {
   const native = nativeKernels();
   if (native !== null) {
     return native.run(
@@ -107,13 +92,13 @@ export function matMul(a: tf.Tensor2D, b: tf.Tensor2D, transposeA: boolean, tran
 }
 
 /** x plus a vector along the last axis. */
-export function biasAdd<T extends tf.Tensor>(x: T, bias: tf.Tensor1D): T {
+function biasAdd<T extends tf.Tensor>(x: T, bias: tf.Tensor1D): T {
   const native = nativeKernels();
   return (native === null ? tf.add(x, bias) : native.run("BiasAdd", [native.types.float], [x, bias])) as T;
 }
 
 /** Sum over all axes but the last. */
-export function biasGradient(dy: tf.Tensor): tf.Tensor1D {
+function biasGradient(dy: tf.Tensor): tf.Tensor1D {
   const native = nativeKernels();
   if (native !== null) return native.run("BiasAddGrad", [native.types.float], [dy]) as tf.Tensor1D;
   const axes = dy.shape.map((_, axis) => axis).slice(0, -1);
@@ -121,7 +106,7 @@ export function biasGradient(dy: tf.Tensor): tf.Tensor1D {
 }
 
 /** dy where the activation y is positive, else 0. */
-export function reluGradient<T extends tf.Tensor>(dy: T, y: T): T {
+function reluGradient<T extends tf.Tensor>(dy: T, y: T): T {
   const native = nativeKernels();
   return (native === null ? tf.mul(dy, tf.step(y)) : native.run("ReluGrad", [native.types.float], [dy, y])) as T;
 }

@@ -93,14 +93,3 @@ export function constantInts(values: readonly number[]): tf.Tensor1D {
   }
   return tensor;
 }
-
-/** Reshape that skips TensorFlow.js's argument checks on the native engine. No gradient: for use inside custom ones. */
-export function reshaped<R extends tf.Rank>(x: tf.Tensor, shape: readonly number[]): tf.Tensor<R> {
-  const native = nativeKernels();
-  if (native === null) return tf.reshape(x, shape as tf.ShapeMap[R]);
-  return native.run(
-    "Reshape",
-    [native.types.float, native.types.index("Tshape")],
-    [x, constantInts(shape)],
-  ) as tf.Tensor<R>;
-}

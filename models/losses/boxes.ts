@@ -1,7 +1,7 @@
 /** How four predicted numbers mean a box: logarithms of the distances from the cell's centre to the four sides. */
 
 /** A distance is exp(value) times this many pixels. */
-export const SIDE_UNIT = 16;
+const SIDE_UNIT = 16;
 /** Logarithms are clipped here. */
 export const SIDE_LIMIT = 5;
 

@@ -60,7 +60,7 @@ export function headLoss(head: OutputHead, output: tf.Tensor, targets: Targets, 
 }
 
 /** Fixed weight of a head; 1 where weights are learned. */
-export function fixedWeight(head: OutputHead, losses: Losses): number {
+function fixedWeight(head: OutputHead, losses: Losses): number {
   return typeof losses.weights === "string" ? 1 : losses.weights[head];
 }
 

@@ -68,17 +68,6 @@ export function depthErrors(
 ): DepthErrors | null {
   const counts = (pixel: number) => truth.valid[pixel] === 1 && (only === null || only[pixel] === 1);
   const fit = kind === "metric" ? { scale: 1, shift: 0 } : alignment(prediction, truth.values, counts);
-  return errorsAfter(prediction, truth, fit, kind, counts);
-}
-
-/** As {@link depthErrors}, with an alignment that was found elsewhere. */
-export function errorsAfter(
-  prediction: Float32Array,
-  truth: DepthMap,
-  fit: { scale: number; shift: number },
-  kind: Labels["depth"]["kind"],
-  counts: (pixel: number) => boolean,
-): DepthErrors | null {
   let pixels = 0;
   let total = 0;
   for (let i = 0; i < truth.values.length; i++) {

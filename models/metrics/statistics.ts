@@ -12,7 +12,7 @@ export const SCORE_BINS = 256;
 /** Depth errors are summed in units of 2^-20. */
 export const FIXED_POINT = 2 ** 20;
 /** One picture's mean error counts for at most this much, so that no sum of 2^20 pictures leaves 2^53. */
-export const MAX_DEPTH_ERROR = 4096;
+const MAX_DEPTH_ERROR = 4096;
 
 export type Head = "segmentation" | "detection" | "depth" | "depthCompletion" | "scene";
 

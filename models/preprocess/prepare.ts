@@ -72,7 +72,7 @@ export function prepareSample(sample: Sample, config: Config): PreparedSample {
 }
 
 /** For each of `to` pixels the pixel of `from` under its centre. */
-export function nearestIndices(from: number, to: number): Int32Array {
+function nearestIndices(from: number, to: number): Int32Array {
   return Int32Array.from({ length: to }, (_, i) => Math.min(from - 1, Math.floor(((i + 0.5) * from) / to)));
 }
 
