@@ -12,7 +12,7 @@ const STALE_MS = 2 * 3_600_000;
  * Waits for the lock `folder`/`name` and takes it.
  *
  * @param say gets one line if there is somebody to wait for
- * @returns a function that gives it back
+ * @returns `release` gives it back; `holdFor(pid)` makes it last, beyond our own death, until that process has ended
  */
 export async function lockFolder(folder, name, say) {
   mkdirSync(folder, { recursive: true });
@@ -30,14 +30,10 @@ export async function lockFolder(folder, name, say) {
   } finally {
     rmSync(mine, { force: true });
   }
-  const release = () => rmSync(lock, { force: true });
-  for (const signal of ["SIGINT", "SIGTERM"]) {
-    process.once(signal, () => {
-      release();
-      process.exit(signal === "SIGINT" ? 130 : 143);
-    });
-  }
-  return release;
+  return {
+    release: () => rmSync(lock, { force: true }),
+    holdFor: (pid) => writeFileSync(lock, `${process.pid} ${pid}`),
+  };
 }
 
 /** A hard link is made by one process only, and with its content at once. */
@@ -55,7 +51,7 @@ function take(mine, lock) {
 function removeIfDead(lock) {
   const holder = readHolder(lock);
   if (holder === null) return true;
-  if (isAlive(holder.pid) && holder.ageMs < STALE_MS) return false;
+  if (holder.pids.some(isAlive) && holder.ageMs < STALE_MS) return false;
   const aside = `${lock}.dead.${process.pid}`;
   try {
     renameSync(lock, aside);
@@ -73,7 +69,8 @@ function removeIfDead(lock) {
 function readHolder(lock) {
   try {
     const { ino, mtimeMs } = statSync(lock);
-    return { pid: Number(readFileSync(lock, "utf8")), inode: ino, ageMs: Date.now() - mtimeMs };
+    const pids = readFileSync(lock, "utf8").split(" ").map(Number);
+    return { pids, inode: ino, ageMs: Date.now() - mtimeMs };
   } catch {
     return null;
   }

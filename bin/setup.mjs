@@ -40,16 +40,23 @@ function checkNode() {
   throw new SetupError(`Node ${OLDEST_NODE.join(".")} or newer is needed, this is ${process.versions.node}.`);
 }
 
+/** The program that runs now, and the lock that lasts as long as it does. */
+let running = null;
+let lock = null;
+
 /** Runs a program; its output is shown only if it fails. */
 function run(program, args, env = {}) {
   return new Promise((resolve, reject) => {
     const shell = process.platform === "win32" && !program.endsWith(".exe");
     const child = spawn(program, args, { cwd: root, env: { ...process.env, ...env }, shell });
+    running = child;
+    if (child.pid !== undefined) lock.holdFor(child.pid);
     let output = "";
     child.stdout.on("data", (chunk) => (output += chunk));
     child.stderr.on("data", (chunk) => (output += chunk));
     child.once("error", (error) => reject(new SetupError(`${program} does not start: ${error.message}`)));
     child.once("close", (status) => {
+      running = null;
       if (status === 0) resolve(output);
       else reject(new SetupError(`${[program, ...args].join(" ")} failed (${status}):\n${output.slice(-8000)}`));
     });
@@ -77,6 +84,10 @@ async function installDependencies() {
     const npm = process.env.npm_execpath;
     if (npm?.endsWith(".js")) await run(process.execPath, [npm, ...args]);
     else await run("npm", args);
+    const missing = Object.keys(JSON.parse(readFileSync(join(root, "package.json"), "utf8")).dependencies).find(
+      (name) => !existsSync(join(modules, name, "package.json")),
+    );
+    if (missing !== undefined) throw new SetupError(`npm ci ended without ${missing}; run it again.`);
     writeFileSync(stamp, wanted);
   });
 }
@@ -153,12 +164,33 @@ function isLinkedTo(link, folder) {
   return !lstatSync(link).isSymbolicLink() || existsSync(folder);
 }
 
+/** Ends the program that runs now before ourselves: npm, left alone, would go on writing into node_modules. */
+function stopOnSignals() {
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ]) {
+    process.once(signal, () => {
+      const stop = () => {
+        lock.release();
+        process.exit(status);
+      };
+      if (running === null) return stop();
+      running.once("close", stop);
+      running.kill("SIGTERM");
+      // npm finishes what it does first; what it leaves half done is done again next time.
+      setTimeout(() => running?.kill("SIGKILL"), 2000);
+    });
+  }
+}
+
 async function main() {
   checkNode();
   const flags = new Set(process.argv.slice(2));
   const unknown = [...flags].find((flag) => !["--engine", "--no-engine"].includes(flag));
   if (unknown !== undefined) throw new SetupError(`Unknown option ${unknown}; there are --engine and --no-engine.`);
-  const unlock = await lockFolder(join(root, ".allulook"), "setup.lock", say);
+  lock = await lockFolder(join(root, ".allulook"), "setup.lock", say);
+  stopOnSignals();
   try {
     await installDependencies();
     await generateDatabaseClient();
@@ -168,7 +200,7 @@ async function main() {
     if (!skip) await provisionEngine(false);
     return 0;
   } finally {
-    unlock();
+    lock.release();
   }
 }
 

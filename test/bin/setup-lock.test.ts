@@ -17,11 +17,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 const [module, folder] = process.argv.slice(1);
 const { lockFolder } = await import(module);
-const unlock = await lockFolder(folder, "test.lock", () => {});
+const { release } = await lockFolder(folder, "test.lock", () => {});
 const count = Number(readFileSync(folder + "/count", "utf8"));
 await sleep(30);
 writeFileSync(folder + "/count", String(count + 1));
-unlock();
+release();
 `;
 
 function contend(): Promise<number | null> {
@@ -39,4 +39,14 @@ test.each([
   expect(await Promise.all(Array.from({ length: 6 }, contend))).toEqual([0, 0, 0, 0, 0, 0]);
   expect(await readFile(join(folder, "count"), "utf8")).toBe("6");
   expect(await readdir(folder)).toEqual(["count"]);
+});
+
+test("lasts until the program that its dead holder started has ended", async () => {
+  await writeFile(join(folder, "count"), "0");
+  const program = spawn(process.execPath, ["-e", "setTimeout(() => {}, 1000)"]);
+  await writeFile(join(folder, "test.lock"), `999999999 ${program.pid}`);
+  let ended = false;
+  program.once("exit", () => (ended = true));
+  expect(await contend()).toBe(0);
+  expect(ended).toBe(true);
 });
