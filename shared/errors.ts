@@ -62,7 +62,6 @@ export const ERRORS = {
   SESSION_SIGNATURE: "An invitation is not signed by the coordinator this site has joined; the site refuses it.",
   SESSION_PLAN: "An invitation is for another federation or plan than the one approved here; the site refuses it.",
   SESSION_SPLIT_VIEW: "The coordinator tells two stories of the last session; compare transcripts with other sites.",
-  SESSION_CHANGED: "The coordinator sent a second, different message for one session; the site refuses it.",
   ATTEMPT_OVER: "The attempt has ended; the client waits for the next.",
   SITE_LOCKED: "Another process uses this site folder; stop it first.",
   COORDINATOR_RUNNING: "Another coordinator process uses this folder; stop it first (allulook stop).",
