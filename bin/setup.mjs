@@ -170,7 +170,8 @@ function stopOnSignals() {
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ]) {
-    process.once(signal, () => {
+    // Not once: a group of processes gets a signal twice, and the second would end us with the lock still held.
+    process.on(signal, () => {
       const stop = () => {
         lock.release();
         process.exit(status);
