@@ -60,7 +60,7 @@ export function sitePaths(root: string): SitePaths {
   };
 }
 
-export const siteIdentity = z.strictObject({
+const siteIdentity = z.strictObject({
   name: clientName,
   /** The federation's name as the operator wrote it. */
   federation: z.string().min(1).max(64),

@@ -12,7 +12,7 @@ import { CodedError } from "../../shared/errors.ts";
 import { purpose, sha256Hex, type Sha256 } from "../../shared/ids.ts";
 import { readTextIfAny } from "../../shared/node/files.ts";
 
-export const outboxEntry = z.strictObject({
+const outboxEntry = z.strictObject({
   /** ISO 8601, UTC. */
   at: z.string(),
   /** What it was: "join", "connection", "ready", "step advertise-keys", "masked vector", "boxed vector", "heartbeats", ... */

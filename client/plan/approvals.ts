@@ -8,7 +8,7 @@ import { CodedError } from "../../shared/errors.ts";
 import { sha256Hex, type Sha256 } from "../../shared/ids.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 
-export const approval = z.strictObject({
+const approval = z.strictObject({
   configHash: sha256Hex,
   /** ISO 8601, UTC. */
   at: z.string(),

@@ -84,7 +84,7 @@ export interface SessionParts {
   readonly options: SessionOptions;
 }
 
-export interface SessionOptions {
+interface SessionOptions {
   /** null: no heartbeats, where the transport itself tells who is there. */
   readonly heartbeatMs: number | null;
   /** How often the approvals are read again while a plan waits for one. */

@@ -11,7 +11,7 @@ import type { Sha256 } from "../ids.ts";
 import { federationConfig, type FederationConfig } from "./federation.ts";
 
 /** Address, opening hours and deadlines of the coordinator change nothing a site agrees to. */
-export const trainingPlan = federationConfig.omit({ listen: true, schedule: true }).extend({
+const trainingPlan = federationConfig.omit({ listen: true, schedule: true }).extend({
   schedule: federationConfig.shape.schedule.unwrap().pick({ rounds: true, cohort: true, minSurvivors: true }),
 });
 export type TrainingPlan = z.infer<typeof trainingPlan>;

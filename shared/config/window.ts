@@ -5,7 +5,7 @@ const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] as const;
 const MINUTE_MS = 60_000;
 const DAY_MINUTES = 24 * 60;
 
-export interface Window {
+interface Window {
   /** 0 = Sunday; the day on which the window opens. */
   readonly days: ReadonlySet<number>;
   /** Minutes after midnight. `to` <= `from` means: until the next day; equal means the whole day. */
