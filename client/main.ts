@@ -75,11 +75,13 @@ export interface RunningClient {
 /**
  * Locks the site folder, waits for its certificate, connects, and takes part until the federation ends or `stop`.
  * Throws SITE_LOCKED, what {@link openSite} throws, and the signal's reason when it is aborted while waiting.
+ * `trainers`: where trainers come from instead of a worker thread of its own.
  */
 export async function createClient(
   folder: string,
   log: Log = consoleLog(),
   signal: AbortSignal = new AbortController().signal,
+  trainers?: Pick<TrainerPool, "create" | "close">,
 ): Promise<RunningClient> {
   const site = await openSite(folder);
   const { paths, config, identity, signingKey } = site;
@@ -91,7 +93,7 @@ export async function createClient(
     const transport = siteTransport(site);
     const coordinatorKey = hexToBytes(identity.coordinatorKey);
     // One worker: a site is one client, and the policy's threads are threads of one operation.
-    const pool = new TrainerPool(1, { threads: config.policy.cpu.threads });
+    const pool = trainers ?? new TrainerPool(1, { threads: config.policy.cpu.threads });
     const masks = new MaskPool(1);
     const data = [{ dir: resolve(paths.root, config.data), map: config.labels.map }];
     const session = new ClientSession({

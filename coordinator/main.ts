@@ -7,7 +7,7 @@ import { memberActions } from "./enrol/actions.ts";
 import { openFederation, writeEndpoint } from "./enrol/folder.ts";
 import { readFederationYaml } from "./enrol/init.ts";
 import { ReleaseChain } from "./release/chain.ts";
-import { initialModel } from "./release/initial-model.ts";
+import { initialModel, type InitialModel } from "./release/initial-model.ts";
 import { publish } from "./release/publish.ts";
 import { systemClock } from "./round/clock.ts";
 import { DEPLOYED, type CoordinatorOptions, type Observer } from "./round/parts.ts";
@@ -36,6 +36,7 @@ export interface RunningCoordinator {
 
 /**
  * Opens the federation that `configFile` (federation.yaml) belongs to; `coordinator.run()` starts it.
+ * `begin`: the model to begin with, instead of the one the configuration names.
  * Throws CONFIG_ codes, COORDINATOR_RUNNING, KEY_FILE, STORE_ codes.
  */
 export async function openCoordinator(
@@ -43,6 +44,7 @@ export async function openCoordinator(
   log: Logger,
   observer: Observer,
   options: CoordinatorOptions = DEPLOYED,
+  begin?: InitialModel,
 ): Promise<RunningCoordinator> {
   const { config } = await readFederationYaml(configFile);
   const folder = dirname(resolve(configFile));
@@ -54,13 +56,13 @@ export async function openCoordinator(
     const federation = await openFederation(folder, config, crypto, rng, Date.now);
     const { identity, key, members, store, blobs, paths } = federation;
     const { model, labels, input, training } = config;
-    const begin = await initialModel({ model, labels, input, training }, config.seed, data);
+    const { layout, params } = begin ?? (await initialModel({ model, labels, input, training }, config.seed, data));
     const configHash = configHashOf(planText(planOf(config)));
     const { dtype, keyframeEvery } = config.release;
     const chain = await ReleaseChain.open({
       federation: identity.federationId,
       configHash,
-      layout: begin.layout,
+      layout,
       dtype,
       keyframeEvery,
       key,
@@ -130,8 +132,8 @@ export async function openCoordinator(
         stop: () => sockets.stop(),
       },
       clock: systemClock,
-      layout: begin.layout,
-      initialParams: begin.params,
+      layout,
+      initialParams: params,
       evaluator: evaluatorFor(labels),
       chain,
       publish: (round) => publish({ chain, name: config.federation, config, folder: releases }, round),

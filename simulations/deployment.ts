@@ -37,14 +37,19 @@ export class Deployment {
   readonly config: FederationConfig;
   readonly sites: Site[] = [];
   readonly processes = new Map<string, ChildProcess>();
+  readonly #command: string;
 
-  private constructor(folder: string, config: FederationConfig) {
+  private constructor(folder: string, config: FederationConfig, command: string) {
     this.folder = folder;
     this.config = config;
+    this.#command = command;
   }
 
-  /** Makes the federation's folder with keys and federation.yaml. `folder` must hold no federation yet. */
-  static async create(folder: string, config: FederationConfig): Promise<Deployment> {
+  /**
+   * Makes the federation's folder with keys and federation.yaml. `folder` must hold no federation yet; `command` is the
+   * allulook to run.
+   */
+  static async create(folder: string, config: FederationConfig, command = COMMAND): Promise<Deployment> {
     const options = {
       name: config.federation,
       host: config.listen.host,
@@ -53,7 +58,7 @@ export class Deployment {
     };
     const { paths } = await initFederation(folder, options, new NodeCrypto(), systemRandom());
     await writeFileDurably(paths.config, stringify(writable(config)));
-    return new Deployment(folder, config);
+    return new Deployment(folder, config, command);
   }
 
   get paths() {
@@ -138,7 +143,7 @@ export class Deployment {
   }
 
   #spawn(name: string, args: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [this.#command, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     void mkdir(join(this.folder, "logs"), { recursive: true }).then(() => {
       const log = createWriteStream(this.logOf(name), { flags: "a" });
       child.stdout.pipe(log, { end: false });
