@@ -29,7 +29,7 @@ export const clientMessage = z.discriminatedUnion("type", [
     progress: z.strictObject({ step: z.int().min(0), steps: z.int().min(0) }).nullable(),
   }),
   z.strictObject({ type: z.literal("step"), signed: signedStep }),
-  /** This client takes no (further) part in the attempt, and why. */
+  /** This client takes no (further) part in the attempt, and why. A plan that the site refuses is declined by its config hash. */
   z.strictObject({ type: z.literal("decline"), sid: sha256Hex, reason }),
   z.strictObject({ type: z.literal("installed"), version: z.int().min(0), paramsHash: sha256Hex }),
 ]);
