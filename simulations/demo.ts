@@ -1,4 +1,5 @@
 /** `allulook demo`: a whole federation of real processes on this machine, from data to report. */
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -111,14 +112,12 @@ function nameOf(data: string | null): string {
 async function follow(
   deployment: Deployment,
   { onStatus, onRound, rounds }: DemoSetting,
-  coordinator: ReturnType<Deployment["startClient"]>,
+  coordinator: ChildProcess,
   signal: AbortSignal,
 ): Promise<void> {
   const ended = exitOf(coordinator);
-  let over = false;
-  void ended.then(() => (over = true));
   let told = 0;
-  while (!over && !signal.aborted) {
+  while (isRunning(coordinator) && !signal.aborted) {
     const status = await deployment.status();
     if (status !== null) {
       onStatus(status);
@@ -127,7 +126,7 @@ async function follow(
       told = Math.max(told, all.length);
     }
     const dead = deployment.sites.find(({ name }) => failed(deployment, name));
-    if (dead !== undefined && !over) {
+    if (dead !== undefined && isRunning(coordinator)) {
       throw new CodedError("TRAINING_FAILED", `${dead.name} has ended; its log is ${deployment.logOf(dead.name)}`);
     }
     await Promise.race([ended, wait(POLL_MS)]);
@@ -141,6 +140,10 @@ async function follow(
       `not all of the ${rounds} rounds were completed; see ${deployment.logOf("coordinator")}`,
     );
   }
+}
+
+function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null;
 }
 
 function failed(deployment: Deployment, name: string): boolean {
