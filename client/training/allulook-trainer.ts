@@ -28,6 +28,7 @@ export interface TrainerOptions {
   readonly config: TrainerConfig;
   readonly dataset: Dataset;
   readonly clientName: string;
+  /** The federation's: what is not trained starts from it and must be the same at all clients. */
   readonly seed: number;
   /** Instead of the split that config, seed and client name give; for central training on several sites' data. */
   readonly split?: Holdout;

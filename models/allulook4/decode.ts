@@ -190,6 +190,32 @@ export function decodeClasses(
   return out;
 }
 
+/** Probability of the most probable class of every pixel. @param map [h, w, classes] logits */
+export function decodeConfidence(
+  map: Float32Array,
+  classes: number,
+  stride: number,
+  geometry: Geometry,
+  size: PictureSize,
+): Float32Array {
+  const out = new Float32Array(size.width * size.height);
+  resizeMap(map, classes, stride, geometry, size, (pixel, logits) => {
+    out[pixel] = Math.max(...softmax(logits));
+  });
+  return out;
+}
+
+/** Highest probability, over classes, that an object's centre is here. @param map [h, w, classes + 4] */
+export function decodeHeat(map: Float32Array, classes: number, geometry: Geometry, size: PictureSize): Float32Array {
+  const out = new Float32Array(size.width * size.height);
+  resizeMap(map, classes + 4, DETECTION_STRIDE, geometry, size, (pixel, values) => {
+    let highest = Number.NEGATIVE_INFINITY;
+    for (let c = 0; c < classes; c++) highest = Math.max(highest, values[c] as number);
+    out[pixel] = 1 / (1 + Math.exp(-highest));
+  });
+  return out;
+}
+
 /** Normalised depth of every pixel. @param map [h, w] */
 export function decodeDepth(map: Float32Array, stride: number, geometry: Geometry, size: PictureSize): Float32Array {
   const out = new Float32Array(size.width * size.height);

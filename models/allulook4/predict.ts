@@ -12,8 +12,10 @@ import type { Sample } from "../preprocess/sample.ts";
 import type { OutputHead } from "./build.ts";
 import {
   decodeClasses,
+  decodeConfidence,
   decodeDepth,
   decodeDetections,
+  decodeHeat,
   type Detection,
   DETECTION_DEFAULTS,
   type DetectionOptions,
@@ -42,9 +44,13 @@ export interface Prediction {
   readonly depth: Float32Array | null;
   /** Probability of each of `labels.scene`. */
   readonly scene: Float32Array | null;
+  /** Probability of the class in `classMap`, where maps were asked for. */
+  readonly confidence?: Float32Array | null;
+  /** Highest probability, over classes, that an object's centre is here, where maps were asked for. */
+  readonly heat?: Float32Array | null;
 }
 
-/** Predicts one sample. Needs a loaded engine. */
+/** Predicts one sample, with confidence and heat maps. Needs a loaded engine. */
 export function predict(
   model: tf.LayersModel,
   config: PredictConfig,
@@ -52,17 +58,16 @@ export function predict(
   withheld: Withheld = {},
   options: DetectionOptions = DETECTION_DEFAULTS,
 ): Prediction {
-  return predictPrepared(
-    model,
-    config,
-    [prepareSample(sample, config)],
-    [sample],
-    [withheld],
-    options,
-  )[0] as Prediction;
+  const prepared = [prepareSample(sample, config)];
+  return predictPrepared(model, config, prepared, [sample], [withheld], options, true)[0] as Prediction;
 }
 
-/** Predicts several prepared samples in one batch; `sizes` are those of their original pictures. */
+/**
+ * Predicts several prepared samples in one batch.
+ *
+ * @param sizes those of their original pictures
+ * @param maps whether confidence and heat maps are wanted
+ */
 export function predictPrepared(
   model: tf.LayersModel,
   config: PredictConfig,
@@ -70,6 +75,7 @@ export function predictPrepared(
   sizes: readonly PictureSize[],
   withheld: readonly Withheld[],
   options: DetectionOptions = DETECTION_DEFAULTS,
+  maps = false,
 ): Prediction[] {
   const depthIsInput = config.input.modalities.includes("depth");
   const views = prepared.map((sample, i) => {
@@ -82,7 +88,7 @@ export function predictPrepared(
     for (const [head, tensor] of forward(model, batch, false)) outputs.set(head, tensor.dataSync<"float32">());
   });
   return prepared.map((_, i) =>
-    decodeSample(outputs, batch, i, views[i] as View, sizes[i] as PictureSize, config, options),
+    decodeSample(outputs, batch, i, views[i] as View, sizes[i] as PictureSize, config, options, maps),
   );
 }
 
@@ -94,6 +100,7 @@ function decodeSample(
   size: PictureSize,
   config: PredictConfig,
   options: DetectionOptions,
+  maps: boolean,
 ): Prediction {
   const { geometry } = batch;
   const { labels } = config;
@@ -122,6 +129,11 @@ function decodeSample(
         ? null
         : decodeDepth(depth, DEPTH_STRIDE, geometry, size).map((value) => denormalisedDepth(value, scale, kind)),
     scene: scene === null ? null : softmax(scene),
+    confidence:
+      segmentation === null || !maps
+        ? null
+        : decodeConfidence(segmentation, labels.segmentation.length, SEGMENTATION_STRIDE, geometry, size),
+    heat: detection === null || !maps ? null : decodeHeat(detection, labels.detection.length, geometry, size),
   };
 }
 

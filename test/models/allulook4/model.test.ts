@@ -159,12 +159,18 @@ describe("predictions", () => {
     const config = testConfig({ input: { size: [50, 70] } });
     const { model } = make(config);
     const sample = squareSample("one.png", Rng.of(3), 101, 47);
+    // The first run makes the constants that are kept for good.
+    predict(model, config, sample);
     const before = tf.memory().numTensors;
     const result = predict(model, config, sample);
     expect(tf.memory().numTensors).toBe(before);
     expect(result).toMatchObject({ width: 101, height: 47 });
     expect(result.classMap?.length).toBe(101 * 47);
     expect(result.depth?.length).toBe(101 * 47);
+    for (const map of [result.confidence, result.heat]) {
+      expect(map?.length).toBe(101 * 47);
+      expect(map?.every((probability) => probability >= 0 && probability <= 1)).toBe(true);
+    }
     expect(result.depth?.every((meters) => meters > 0)).toBe(true);
     expect(result.scene?.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
     for (const { x, y, width, height, score } of result.detections ?? []) {
