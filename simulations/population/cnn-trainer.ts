@@ -66,7 +66,7 @@ export function trainPlain(model: tf.LayersModel, data: CnnData, setting: CnnSet
   const optimizer = tf.train.sgd(0.01);
   let last = 0;
   for (let epoch = 0; epoch < setting.epochs; epoch++) {
-    const order = rng.shuffled([...new Array(setting.pictures).keys()]);
+    const order = rng.shuffled(Array.from({ length: setting.pictures }, (_, index) => index));
     for (let at = 0; at + setting.batchSize <= setting.pictures; at += setting.batchSize) {
       last = tf.tidy(() => {
         const chosen = tf.tensor1d(order.slice(at, at + setting.batchSize), "int32");

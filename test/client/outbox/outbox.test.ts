@@ -39,7 +39,7 @@ describe("the outbox on disk", () => {
   test("one entry right after the other, each waited for", async () => {
     const outbox = new FileOutbox(path);
     for (let n = 1; n <= 20; n++) await outbox.record(() => entry(n));
-    await Promise.all([outbox.record(() => entry(21)).then(() => outbox.record(() => entry(22)))]);
+    await outbox.record(() => entry(21)).then(() => outbox.record(() => entry(22)));
     await outbox.close();
     expect(await readOutbox(path)).toHaveLength(22);
   });
