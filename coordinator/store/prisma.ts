@@ -13,6 +13,7 @@ import { clientName, sha256Hex } from "../../shared/ids.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { EnrolledClient, FederationStore, Invitation, RoundRecord, VersionRecord } from "./port.ts";
 import { migrate, migrationsFolder } from "./migrate.ts";
+import { keepOneConnection } from "./one-connection.ts";
 
 /** How long a statement waits while another process (an operator's command) writes. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -24,7 +25,7 @@ export function openPrismaStore(file: string): Promise<FederationStore> {
   return guarded(async () => {
     const path = resolve(file);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const adapter = new PrismaLibSql({ url: pathToFileURL(path).href, timeout: BUSY_TIMEOUT_MS });
+    const adapter = new OneConnectionLibSql({ url: pathToFileURL(path).href, timeout: BUSY_TIMEOUT_MS });
     const raw = await adapter.connect();
     try {
       await raw.executeScript("PRAGMA journal_mode=WAL;");
@@ -45,6 +46,14 @@ export function openPrismaStore(file: string): Promise<FederationStore> {
     await prisma.$connect();
     return new PrismaStore(prisma);
   });
+}
+
+class OneConnectionLibSql extends PrismaLibSql {
+  override createClient(config: Parameters<PrismaLibSql["createClient"]>[0]): ReturnType<PrismaLibSql["createClient"]> {
+    const client = super.createClient(config);
+    keepOneConnection(client as Parameters<typeof keepOneConnection>[0]);
+    return client;
+  }
 }
 
 interface Batch {

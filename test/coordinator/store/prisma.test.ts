@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -51,6 +51,19 @@ describe("the Prisma store on disk", () => {
     const first = snapshot === null ? 0 : Number(snapshot) + 1;
     expect(events).toEqual(events.map((_, i) => String(first + i)));
     expect(first + events.length - 1).toBeGreaterThanOrEqual(acknowledged);
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  test("many transactions leave no file open", async () => {
+    const dir = await folder();
+    const store = await openPrismaStore(join(dir, "federation.db"));
+    const open = async () => (await readdir("/proc/self/fd").catch(() => [])).length;
+    await store.snapshot("0");
+    const before = await open();
+    for (let i = 0; i < 200; i++) await store.snapshot(String(i));
+    expect((await open()) - before).toBeLessThan(20);
+    expect(await store.recover()).toEqual({ snapshot: "199", events: [] });
+    await store.close();
     await rm(dir, { recursive: true, force: true });
   });
 
