@@ -191,6 +191,36 @@ describe("one bad client harms itself alone", () => {
       expect(["ok", "ROUND_UNKNOWN", "ROUND_CONFLICT", "ROUND_LATE", "DISCONNECTED"]).toContain(kind);
   });
 
+  test("without secure aggregation a vector that does not open is left out alone, and its client named", async () => {
+    let spoiled = "";
+    const config = { schedule: { rounds: 1, cohort: { min: 4 } }, ...mode("off") };
+    const damaged = federation(5, {
+      config,
+      blobs: (blobs) => ({
+        put: (bytes) => blobs.put(bytes),
+        has: (hash) => blobs.has(hash),
+        get: async (hash) => {
+          const bytes = await blobs.get(hash);
+          return hash === spoiled ? bytes.map((byte, i) => (i === 50 ? byte ^ 1 : byte)) : bytes;
+        },
+        read: (hash) => blobs.read(hash),
+        delete: (hash) => blobs.delete(hash),
+      }),
+      observer: {
+        event: (event) => {
+          if (event.type !== "step" || event.client !== "site-4" || event.signed.purpose !== "training") return;
+          spoiled = event.vector?.hash ?? "";
+        },
+      },
+    });
+    await damaged.world.run();
+    expect(damaged.reports[1]).toMatchObject({ status: "completed", cohort: 5, survivors: 4 });
+    expect(damaged.reports[1]?.excluded).toMatchObject([{ client: "site-4", code: "WIRE_HASH" }]);
+    const without = federation(4, { config });
+    await without.world.run();
+    expect(hashOf(damaged.world)).toBe(hashOf(without.world));
+  });
+
   test("a step in another client's name leaves out who sent it, not whom it names", async () => {
     const thief: Told = federation(5, {
       config: { schedule: { rounds: 1, cohort: { min: 4 } } },
