@@ -34,8 +34,9 @@ export function decodeServerState(bytes: Uint8Array, length: number): ServerStat
     const size = length * 4;
     const whole = head.format === FORMAT && head.length === length;
     if (!whole || bytes.length !== end + 1 + size * (1 + head.moments.length)) throw new Error("another length");
+    // Not bytes.slice(): that of a Buffer is a view.
     const vector = (i: number): Float32Array =>
-      new Float32Array(bytes.slice(end + 1 + i * size, end + 1 + (i + 1) * size).buffer);
+      new Float32Array(new Uint8Array(bytes.subarray(end + 1 + i * size, end + 1 + (i + 1) * size)).buffer);
     return { params: vector(0), moments: Object.fromEntries(head.moments.map((name, i) => [name, vector(i + 1)])) };
   } catch (error) {
     throw new CodedError(

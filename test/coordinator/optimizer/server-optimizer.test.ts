@@ -86,7 +86,11 @@ describe("the server state on disk", () => {
       { name: "fedyogi", ...ADAPTIVE },
     ] as const) {
       const state = serverStep(strategy)(initialServerState(Float32Array.from(X0)), DELTAS[0] as Float32Array);
-      expect(decodeServerState(encodeServerState(state), X0.length)).toEqual(state);
+      const bytes = encodeServerState(state);
+      expect(decodeServerState(bytes, X0.length)).toEqual(state);
+      // As files come: in a Buffer, at any offset of a larger one.
+      const file = Buffer.concat([Buffer.alloc(3), bytes]).subarray(3);
+      expect(decodeServerState(file, X0.length)).toEqual(state);
     }
   });
 
