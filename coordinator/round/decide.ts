@@ -35,6 +35,11 @@ export function decide(rules: Rules, state: FederationState, now: number): Durab
 }
 
 function dueInSum(rules: Rules, state: FederationState, sum: Sum, now: number): DurableEvent | null {
+  const { purpose } = sum.session;
+  if (sum.session.configHash !== rules.configHash) {
+    const reason: Reason = { code: "SESSION_PLAN", message: "federation.yaml was changed during the attempt" };
+    return { type: "give-up", at: now, purpose, outcome: "failed", reason };
+  }
   const lost = forgetful(sum, state.presence);
   if (lost !== null) {
     const reason: Reason = { code: "ROUND_FORGOTTEN", message: `${lost} was restarted and lost the attempt's secrets` };
@@ -43,7 +48,6 @@ function dueInSum(rules: Rules, state: FederationState, sum: Sum, now: number): 
   const due = dueIn(rules, sum, state.presence, now);
   if (due === "close") return { type: "close", at: now, sid: sum.sid, phase: sum.phase };
   if (due === null) return null;
-  const { purpose } = sum.session;
   const message = `the survivors did not come back to reveal their shares`;
   return { type: "give-up", at: now, purpose, outcome: "void", reason: { code: "ROUND_VOID", message } };
 }

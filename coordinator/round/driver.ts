@@ -6,7 +6,7 @@
 import { CodedError } from "../../shared/errors.ts";
 import { Journal } from "./journal.ts";
 import { asError } from "./inbox.ts";
-import { decide } from "./decide.ts";
+import { decide, stopRule } from "./decide.ts";
 import { emptyPresence, hear } from "./presence.ts";
 import { judgeStep } from "./phases/sum.ts";
 import type { CoordinatorParts } from "./parts.ts";
@@ -19,7 +19,7 @@ import {
   type Reason,
   type RoundEvent,
 } from "./state.ts";
-import { currentSum, initialState, pendingWork, transition } from "./transition.ts";
+import { currentSum, initialState, isDone, pendingWork, transition } from "./transition.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { NO_TRANSCRIPT } from "../../shared/secagg/session.ts";
 
@@ -101,7 +101,8 @@ export class Driver {
       state = { ...next.state, presence: state.presence };
       kept.push(...next.effects.filter(({ type }) => type.startsWith("keep-") || type === "discard"));
     }
-    this.#state = state;
+    const goesOn = isDone(state) && stopRule(this.#rules, state, at) === null;
+    this.#state = goesOn ? { ...state, current: { phase: "idle", since: at, notBefore: at, reason: null } } : state;
     for (const effect of kept) this.#keep(effect);
     await this.#keeping;
   }

@@ -245,6 +245,14 @@ export interface FederationState {
 
 // ---------------------------------------------------------------------------------------------- events
 
+/** What an attempt is begun under; in the log, so that a configuration that was edited since does not change the past. */
+export interface Terms {
+  readonly configHash: Sha256;
+  readonly mode: "malicious" | "semi-honest" | "off";
+  readonly minRoster: number;
+  readonly minSurvivors: number;
+}
+
 interface At {
   /** Milliseconds since 1970. */
   readonly at: number;
@@ -257,7 +265,7 @@ export type DurableEvent =
   | (At & { type: "exclude"; client: ClientName; sid: Sha256; reason: Reason; lasting: boolean })
   // What is decided from presence and time (`decide.ts`).
   | (At & { type: "recruit"; round: number })
-  | (At & { type: "invite"; purpose: Purpose; clients: readonly ClientName[] })
+  | (At & { type: "invite"; purpose: Purpose; clients: readonly ClientName[]; terms: Terms })
   | (At & { type: "close"; sid: Sha256; phase: Sum["phase"] })
   | (At & { type: "give-up"; purpose: Purpose; outcome: "failed" | "void"; reason: Reason })
   | (At & { type: "finish"; reason: Reason })

@@ -82,7 +82,7 @@ function durable(rules: Rules, state: FederationState, event: DurableEvent): Tra
       return { state: withSum(state, left.sum), effects: left.effects };
     }
     case "recruit": {
-      if (!isResting(state) || event.round <= state.round) return unchanged(state);
+      if (!(isResting(state) || isDone(state)) || event.round <= state.round) return unchanged(state);
       const next = recruitingPhase(newFacts(event.round, event.at), 1, event.at, 0);
       return unchanged({ ...state, round: event.round, triggered: false, lastStartedAt: event.at, current: next });
     }
@@ -234,6 +234,11 @@ function withSum(state: FederationState, sum: Sum): FederationState {
   const { current } = state;
   if (current.phase === "training") return { ...state, current: { ...current, sum } };
   return current.phase === "evaluating" ? { ...state, current: { ...current, sum } } : state;
+}
+
+/** Finished by its stop rule, which the operator may move on. */
+export function isDone({ current }: FederationState): boolean {
+  return current.phase === "finished" && current.reason?.code === "DONE";
 }
 
 function isResting(state: FederationState): boolean {

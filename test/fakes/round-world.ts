@@ -52,7 +52,8 @@ const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
 const YEAR_MS = 366 * 86_400_000;
 
 export class RoundWorld {
-  readonly config: FederationConfig;
+  /** What the next coordinator is booted with. */
+  config: FederationConfig;
   readonly store = new MemoryStore();
   readonly blobs = new MemoryBlobs();
   readonly network: InMemoryNetwork;

@@ -15,7 +15,7 @@ import type {
 import { eligible, someoneReturns } from "./recruiting.ts";
 import { beginRelease } from "./releasing.ts";
 import { endSession, lastingOf, send, tellLeftOut } from "./session.ts";
-import { askAll, beginSum, closePhase, leastRoster } from "./sum.ts";
+import { askAll, beginSum, closePhase, leastRoster, termsOf } from "./sum.ts";
 import { retryDelayMs } from "./training.ts";
 
 export function evaluateOrRelease(rules: Rules, state: FederationState, facts: RoundFacts, at: number): Transition {
@@ -48,7 +48,7 @@ export function dueInGathering(
   const clients = eligible(rules, state, current.excluded, now).filter((client) => among.has(client));
   const returning = someoneReturns(rules, state, current.excluded, now, current.participants);
   if (now >= current.notBefore && clients.length >= least && !returning) {
-    return { type: "invite", at: now, purpose: "evaluation", clients };
+    return { type: "invite", at: now, purpose: "evaluation", clients, terms: termsOf(rules, least) };
   }
   if (current.participants.length >= least && now - since < rules.evaluation.patienceMs) return null;
   const message = `${clients.length} participants are there, ${least} are needed`;
@@ -70,7 +70,7 @@ export function beginEvaluation(
   const { version, paramsHash, transcriptDigest } = state;
   const { facts, attempt } = current;
   const what = { purpose: "evaluation", round: facts.round, attempt, version, paramsHash, transcriptDigest } as const;
-  const sum = beginSum(rules, { ...what, clients: event.clients }, event.at);
+  const sum = beginSum(rules, { ...what, clients: event.clients, terms: event.terms }, event.at);
   return { state: { ...state, current: { ...current, sum } }, effects: send(askAll(sum)) };
 }
 

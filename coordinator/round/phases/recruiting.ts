@@ -4,7 +4,7 @@ import type { ClientName } from "../../../shared/ids.ts";
 import { availableClients, isExpected, memberOf } from "../presence.ts";
 import type { Rules } from "../rules.ts";
 import type { ByClient, DurableEvent, Exclusion, FederationState, Recruiting, RoundFacts } from "../state.ts";
-import { leastRoster } from "./sum.ts";
+import { leastRoster, termsOf } from "./sum.ts";
 
 export function newFacts(round: number, at: number): RoundFacts {
   return {
@@ -44,7 +44,7 @@ export function dueInRecruiting(
     return { type: "give-up", at: now, purpose, outcome: "failed", reason: { code: "ROUND_TOO_FEW", message } };
   }
   if (someoneReturns(rules, state, current.facts.excluded, now)) return null;
-  return { type: "invite", at: now, purpose, clients };
+  return { type: "invite", at: now, purpose, clients, terms: termsOf(rules, leastRoster(rules, purpose)) };
 }
 
 function cohortMin(rules: Rules): number {

@@ -4,7 +4,7 @@ import { LEAST_SURVIVORS } from "../../../shared/secagg/thresholds.ts";
 import type { SignedStep, Step } from "../../../shared/secagg/signed.ts";
 import { isGone, isStalled, memberOf } from "../presence.ts";
 import { sortedNames, type Rules } from "../rules.ts";
-import type { Exclusion, MaskedInput, Outgoing, Presence, Reason, Sum, SumComplete, SumHead } from "../state.ts";
+import type { Exclusion, MaskedInput, Outgoing, Presence, Reason, Sum, SumComplete, SumHead, Terms } from "../state.ts";
 import { advertisingKeys } from "./advertising-keys.ts";
 import { checkingConsistency } from "./checking-consistency.ts";
 import { collectingMaskedInputs } from "./collecting-masked-inputs.ts";
@@ -36,6 +36,7 @@ export interface Beginning {
   readonly paramsHash: Sha256;
   readonly transcriptDigest: Sha256;
   readonly clients: readonly ClientName[];
+  readonly terms: Terms;
 }
 
 /** The first phase of an attempt. */
@@ -47,26 +48,31 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     round,
     attempt,
     parentHash: beginning.paramsHash,
-    configHash: rules.configHash,
+    configHash: beginning.terms.configHash,
     previousTranscriptDigest: beginning.transcriptDigest,
   };
   const head: SumHead = {
     session,
     sid: rules.sidOf(session),
     version: beginning.version,
-    mode: rules.mode,
+    mode: beginning.terms.mode,
     startedAt: at,
     since: at,
     invited: sortedNames(new Set(beginning.clients)),
-    minRoster: leastRoster(rules, purpose),
-    minSurvivors: rules.minSurvivors,
+    minRoster: beginning.terms.minRoster,
+    minSurvivors: beginning.terms.minSurvivors,
     excluded: {},
     seconds: { train: 0, secureAggregation: 0 },
   };
-  if (rules.mode === "off") {
+  if (head.mode === "off") {
     return { ...head, phase: "collecting-masked-inputs", advertised: {}, shared: {}, inputs: {} };
   }
   return { ...head, phase: "advertising-keys", advertised: {} };
+}
+
+/** What an attempt that begins now is begun under. */
+export function termsOf({ configHash, mode, minSurvivors }: Rules, minRoster: number): Terms {
+  return { configHash, mode, minRoster, minSurvivors };
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */

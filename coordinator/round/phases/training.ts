@@ -31,7 +31,7 @@ export function beginTraining(
   const { version, paramsHash, transcriptDigest } = state;
   const { facts, attempt } = current;
   const what = { purpose: "training", round: facts.round, attempt, version, paramsHash, transcriptDigest } as const;
-  const sum = beginSum(rules, { ...what, clients: event.clients }, event.at);
+  const sum = beginSum(rules, { ...what, clients: event.clients, terms: event.terms }, event.at);
   const training: Training = { phase: "training", facts: { ...facts, cohort: sum.invited }, sum };
   return { state: { ...state, current: training, regulars: sum.invited }, effects: send(askAll(sum)) };
 }

@@ -347,6 +347,65 @@ describe("the operator", () => {
   });
 });
 
+describe("federation.yaml is edited", () => {
+  const moreRounds = (world: RoundWorld): void => {
+    world.config = { ...world.config, schedule: { ...world.config.schedule, rounds: 3 } };
+  };
+
+  test("after the end: with more rounds the federation goes on where it was", async () => {
+    const { world, reports } = federation(4);
+    await world.run();
+    await world.coordinator.close();
+    moreRounds(world);
+    const coordinator = await world.boot();
+    expect(await coordinator.run()).toMatchObject({ code: "DONE" });
+    expect(reports.map(({ round }) => round)).toEqual([0, 1, 2, 3]);
+    const longer = federation(4, { config: { schedule: { rounds: 3, cohort: { min: 3, max: 16 } } } });
+    await longer.world.run();
+    expect(hashOf(world)).toBe(hashOf(longer.world));
+  });
+
+  test.each(["advertising-keys", "collecting-masked-inputs", "unmasking"])(
+    "in the middle of %s: the attempt under the old plan ends, the federation goes on",
+    async (phase) => {
+      let reached = (): void => undefined;
+      const there = new Promise<void>((resolve) => {
+        reached = resolve;
+      });
+      let mute = true;
+      const edited: Told = federation(4, {
+        network: {
+          toCoordinator: (client, message) => {
+            const held = message.type === "step" && message.signed.round === 1 && client !== "site-0";
+            const steps = {
+              "advertising-keys": "advertise-keys",
+              "collecting-masked-inputs": "masked-input",
+              unmasking: "unmask",
+            };
+            return mute && held && message.signed.step === steps[phase as keyof typeof steps] ? null : message;
+          },
+        },
+        observer: {
+          event: (_event, state) => {
+            const sum = currentSum(state);
+            if (sum?.session.round === 1 && sum.session.purpose === "training" && sum.phase === phase) reached();
+          },
+        },
+      });
+      void edited.world.run();
+      await there;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await edited.world.coordinator.close();
+      mute = false;
+      moreRounds(edited.world);
+      const coordinator = await edited.world.boot();
+      expect(await coordinator.run()).toMatchObject({ code: "DONE" });
+      expect(coordinator.state).toMatchObject({ completed: 3, version: 3 });
+      expect(edited.reports[1]).toMatchObject({ round: 1, status: "failed", reason: { code: "SESSION_PLAN" } });
+    },
+  );
+});
+
 describe("kill -9 of the coordinator", () => {
   const config = { schedule: { rounds: 1, cohort: { min: 4 } } };
 

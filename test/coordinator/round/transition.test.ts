@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { ClientName } from "../../../shared/ids.ts";
 import { currentSum, pendingWork, transition } from "../../../coordinator/round/transition.ts";
+import { termsOf } from "../../../coordinator/round/phases/sum.ts";
 import type { DurableEvent, RoundEvent } from "../../../coordinator/round/state.ts";
 import { fakeRules, RoundTable, SITES } from "../../fakes/round-table.ts";
 
@@ -147,8 +148,8 @@ describe("every event in every phase", () => {
         ]),
       ]),
       { type: "recruit", at, round: table.state.round },
-      { type: "invite", at, purpose: "training", clients: [] },
-      { type: "invite", at, purpose: "evaluation", clients: [] },
+      { type: "invite", at, purpose: "training", clients: [], terms: termsOf(table.rules, 4) },
+      { type: "invite", at, purpose: "evaluation", clients: [], terms: termsOf(table.rules, 3) },
       ...phases.map((phase) => ({ type: "close", at, sid: other, phase }) as RoundEvent),
       { type: "committed", at, sid: other, ...link, totals },
       { type: "evaluated", at, sid: other, summary: { clients: 1, metrics: {}, modelMetrics: null } },
