@@ -6,7 +6,7 @@ import { parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
 import { proveHeadroom } from "../shared/quantize/fixed-point.ts";
 import { limbsFor } from "../shared/quantize/limbs.ts";
-import { checkThresholds, thresholds } from "../shared/secagg/thresholds.ts";
+import { checkThresholds } from "../shared/secagg/thresholds.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
 export interface CheckedConfig {
@@ -97,15 +97,6 @@ function checkTraining({ labels, training, strategy, evaluation }: FederationCon
 
 function checkListen({ listen: { tls, behindProxy } }: FederationConfig): void {
   if (tls !== null && behindProxy) throw invalid("listen.behindProxy", "false where tls is given", behindProxy);
-}
-
-/** What the operator is told about the smallest cohort, in one sentence. */
-export function toleranceText({ config, tolerated }: CheckedConfig): string {
-  const { cohort } = config.schedule;
-  const { mode } = config.secureAggregation;
-  const dropouts = tolerated === 0 ? "no dropout" : tolerated === 1 ? "one dropout" : `${tolerated} dropouts`;
-  const shares = mode === "off" ? "" : ` (threshold ${thresholds(cohort.min, mode).selfMask} of ${cohort.min})`;
-  return `a round of the smallest cohort, ${cohort.min} clients, tolerates ${dropouts}${shares}`;
 }
 
 function invalid(field: string, expected: string, got: unknown): CodedError {

@@ -9,7 +9,7 @@ import type { Labels } from "../../shared/config/federation.ts";
 import { decodeEvaluation, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 
-export interface Scores {
+interface Scores {
   readonly reference: Metrics;
   readonly quantized: Metrics;
 }

@@ -9,11 +9,11 @@ import type { Member, PassingEvent, Presence } from "./state.ts";
 const MISSED = 3;
 const MISSED_WHILE_CONNECTED = 10;
 /** How long clients have to come back after the coordinator was restarted. */
-export const RETURN_MS = 10_000;
+const RETURN_MS = 10_000;
 /** How long a connected client usually takes, at most, to read the plan and say that it is ready. */
 const SETTLE_MS = 3_000;
 /** Training without any progress for so long is given up. */
-export const STALLED_MS = 30 * 60_000;
+const STALLED_MS = 30 * 60_000;
 
 const STRANGER: Member = {
   connected: false,
@@ -95,7 +95,7 @@ export function isStalled(presence: Presence, client: ClientName, since: number,
 }
 
 /** Connected, speaking, and ready for rounds of this plan. */
-export function isAvailable(rules: Rules, presence: Presence, client: ClientName, now: number): boolean {
+function isAvailable(rules: Rules, presence: Presence, client: ClientName, now: number): boolean {
   const member = memberOf(presence, client);
   return member.connected && member.readyAt !== null && !isGone(rules, presence, client, now);
 }

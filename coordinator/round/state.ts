@@ -141,7 +141,7 @@ export interface RoundFacts {
 }
 
 /** What the sum of a round says beside the params. */
-export interface TrainingTotals {
+interface TrainingTotals {
   readonly weight: number;
   readonly examples: number;
   readonly examplesSeen: number;
@@ -203,7 +203,7 @@ export interface Releasing {
   readonly facts: RoundFacts;
   readonly since: number;
 }
-export type RoundState = Idle | Recruiting | Training | Updating | Evaluating | Releasing;
+type RoundState = Idle | Recruiting | Training | Updating | Evaluating | Releasing;
 
 /** A session that is over: late messages of it are answered with how it ended. */
 export interface EndedSession {

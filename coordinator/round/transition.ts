@@ -193,7 +193,7 @@ function passing(state: FederationState, event: PassingEvent): Transition {
 }
 
 /** Everything a client that just came (back) must hear. Receivers recognise what they know already. */
-export function owed(state: FederationState, client: ClientName): Outgoing[] {
+function owed(state: FederationState, client: ClientName): Outgoing[] {
   const { current } = state;
   if (current.phase === "finished") return [{ type: "stopped", reason: current.reason?.message ?? "finished" }];
   const member = memberOf(state.presence, client);

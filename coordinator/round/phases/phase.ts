@@ -10,7 +10,7 @@ import type { ByClient, DurableEvent, Sum, SumComplete, SumHead } from "../state
 
 export type StepEvent = Extract<DurableEvent, { type: "step" }>;
 
-export type Ask = "begin" | "roster" | "shares" | "survivors" | "signatures";
+type Ask = "begin" | "roster" | "shares" | "survivors" | "signatures";
 
 export interface Phase<S extends Sum> {
   /** What clients answer with. */
