@@ -4,6 +4,7 @@ import { reportError } from "./output.ts";
 import { register as authority } from "./commands/authority.ts";
 import { register as bench } from "./commands/bench.ts";
 import { register as client } from "./commands/client.ts";
+import { register as compare } from "./commands/compare.ts";
 import { register as coordinator } from "./commands/coordinator.ts";
 import { register as data } from "./commands/data.ts";
 import { register as demo } from "./commands/demo.ts";
@@ -37,6 +38,7 @@ const families = [
   outbox,
   data,
   simulate,
+  compare,
   evaluate,
   predict,
   release,

@@ -129,6 +129,7 @@ export async function openCoordinator(
           await writeEndpoint(paths, sockets.url);
         },
         send: (client, message) => sockets.send(client, message),
+        traffic: () => sockets.traffic(),
         stop: () => sockets.stop(),
       },
       clock: systemClock,

@@ -7,6 +7,7 @@ export const ERRORS = {
   CONFIG_INVALID: "Correct the named field; the message says what was expected and what came.",
   CONFIG_HEADROOM: "Sums could overflow: lower cohort.max or maxWeight, or use wordBits 32.",
   USAGE: "Run the command with --help.",
+  COMPARISON_FAILED: "One of the compared runs failed; its message is above.",
   INTERRUPTED: "The work was interrupted by a person; run the command again.",
   // data
   DATA_EMPTY: "The dataset holds no pictures; point to a folder with pictures or annotations.json.",

@@ -1,6 +1,7 @@
 /** The HTTP side of the coordinator: security headers, rate limits, who may call what, and errors as coded JSON. */
 // oxlint-disable oxc/no-async-endpoint-handlers -- Express 5 forwards rejections to the error handler
 import { timingSafeEqual } from "node:crypto";
+import type { Socket } from "node:net";
 import express, { type NextFunction, type Request, type Response } from "express";
 import { rateLimit, type RateLimitRequestHandler } from "express-rate-limit";
 import helmet from "helmet";
@@ -32,6 +33,8 @@ export interface HttpOptions {
   readonly bearers: Bearers;
   readonly enrolment: Enrolment;
   readonly admin: { readonly token: string; readonly actions: AdminActions };
+  /** This connection is the operator's own. */
+  readonly leaveOut: (socket: Socket) => void;
   readonly transfers: Omit<TransferOptions, "authenticate">;
   readonly offered: Offered;
   readonly limits: RateLimits;
@@ -81,6 +84,7 @@ export function createApp(options: HttpOptions): express.Express {
     if (!local || !sameText(bearerOf(request), admin.token)) {
       throw new CodedError("AUTH_ADMIN", "only with the token in admin.token, from the coordinator's own machine");
     }
+    options.leaveOut(request.socket);
     next();
   });
   administration.post("/:action", express.json({ limit: "4mb" }), async (request, response) => {

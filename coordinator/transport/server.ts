@@ -20,6 +20,7 @@ import { FailureLimit } from "./failure-limit.ts";
 import { createApp, type AdminActions, type RateLimits } from "./http.ts";
 import { createServer, type Listen } from "./listen.ts";
 import type { CoordinatorTransport, CoordinatorTransportEvents } from "./port.ts";
+import { Traffic } from "./traffic.ts";
 import { Offered } from "./transfers.ts";
 
 const DEFAULT_LIMITS: RateLimits = { joinsPerMinute: 60, failuresPerMinute: 60 };
@@ -47,6 +48,7 @@ export class SocketCoordinatorTransport implements CoordinatorTransport {
   #server: HttpServer | null = null;
   #control: Control | null = null;
   #offered: Offered | null = null;
+  #traffic: Traffic | null = null;
   #tidying: NodeJS.Timeout | null = null;
 
   constructor(options: ServerOptions) {
@@ -62,12 +64,15 @@ export class SocketCoordinatorTransport implements CoordinatorTransport {
     const failures = new FailureLimit(limits.failuresPerMinute, 60_000, now);
     const offered = new Offered((after) => events.chain(after));
     const server = await createServer(listen);
+    const traffic = new Traffic(server, listen.tls !== null);
+    this.#traffic = traffic;
     const app = createApp({
       federation,
       behindProxy: listen.behindProxy,
       bearers,
       enrolment,
       admin,
+      leaveOut: (socket) => traffic.leaveOut(socket),
       transfers: { blobs, uploads, events },
       offered,
       limits,
@@ -125,6 +130,10 @@ export class SocketCoordinatorTransport implements CoordinatorTransport {
   send(client: ClientName, message: CoordinatorMessage): void {
     if (message.type === "committed") this.#offered?.add([message.link]);
     this.#control?.send(client, message);
+  }
+
+  traffic(): { upload: number; download: number } {
+    return this.#traffic?.total() ?? { upload: 0, download: 0 };
   }
 
   async stop(): Promise<void> {
