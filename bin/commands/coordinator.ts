@@ -47,7 +47,8 @@ async function coordinate(options: {
       if (reason !== null) {
         note(`the federation is over: ${reason.message}`);
         if (reason.code === "ROUND_FAILED") process.exitCode = 1;
-        if (options.exitWhenDone === true) await lastReleaseInstalled(running, signal);
+        // Stopped for good by its operator, nobody need find it here later.
+        if (options.exitWhenDone === true || reason.code === "STOPPED") await lastReleaseInstalled(running, signal);
         else await interrupted;
       }
     } finally {

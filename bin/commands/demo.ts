@@ -14,12 +14,16 @@ interface DemoOptions {
   readonly clients: number;
   readonly rounds: number;
   readonly perSite: number;
-  readonly localSteps: number;
+  readonly localSteps?: number;
   readonly seed: number;
   readonly secureAggregation: FederationConfig["secureAggregation"]["mode"];
   readonly out: string;
   readonly json?: boolean;
 }
+
+/** Generated rooms show in seconds that everything works; real data should show that something is learned. */
+const GENERATED_STEPS = 20;
+const DATA_STEPS = 60;
 
 export function register(program: Command): void {
   program
@@ -29,7 +33,7 @@ export function register(program: Command): void {
     .option("--clients <n>", "client processes", integer, 4)
     .option("--rounds <n>", "rounds", integer, 3)
     .option("--per-site <n>", "generated pictures per site", integer, 32)
-    .option("--local-steps <n>", "optimizer steps of a client in a round", integer, 20)
+    .option("--local-steps <n>", "optimizer steps of a client in a round; default 20, with --data 60", integer)
     .option("--seed <n>", "seed of everything random in training", integer, 7)
     .option("--secure-aggregation <mode>", "malicious, semi-honest or off", "malicious")
     .option("--out <dir>", "where everything goes; a demo replaces an earlier demo's folder", "demo")
@@ -47,7 +51,7 @@ async function run(options: DemoOptions): Promise<void> {
         clients: options.clients,
         rounds: options.rounds,
         perSite: options.perSite,
-        localSteps: options.localSteps,
+        localSteps: options.localSteps ?? (options.data === undefined ? GENERATED_STEPS : DATA_STEPS),
         seed: options.seed,
         mode: options.secureAggregation,
         out: resolve(options.out),
