@@ -29,22 +29,28 @@ export interface Halt {
   readonly events: readonly DurableEvent[];
 }
 
-/** Runs the process in slices until it stands in one of `wanted`, and leaves it halted there. `database` is its file. */
-export async function haltIn(child: ChildProcess, database: string, wanted: readonly PhaseName[]): Promise<Halt> {
+/** Longer than any round of these tests takes when its coordinator runs in slices. */
+const PATIENCE_MS = 120_000;
+
+/** Runs the process in slices until it stands in `wanted`, and leaves it halted there. `database` is its file. */
+export async function haltIn(child: ChildProcess, database: string, wanted: PhaseName): Promise<Halt> {
   const store = await openPrismaStore(database);
+  const end = Date.now() + PATIENCE_MS;
   try {
-    for (;;) {
+    while (Date.now() < end) {
       child.kill("SIGSTOP");
       await halted(child.pid as number);
       const { events } = await store.recover();
       const halt = standOf(events.map((line) => (JSON.parse(line) as { event: DurableEvent }).event));
-      if (halt.phase !== "idle" && wanted.includes(halt.phase)) return halt;
+      if (halt.phase === wanted) return halt;
       child.kill("SIGCONT");
-      await wait(1);
+      // Far from the phase there is time; next to it, not.
+      await wait(PHASES.indexOf(wanted) - PHASES.indexOf(halt.phase as PhaseName) > 2 ? 20 : 2);
     }
   } finally {
     await store.close();
   }
+  throw new Error(`the coordinator was never found ${wanted}`);
 }
 
 /** Where a round stands by the events since the last snapshot, which is made when a round is over. */
