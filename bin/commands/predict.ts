@@ -13,7 +13,9 @@ import { buildModel } from "../../models/registry.ts";
 import type { Labels } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
+import { viridis } from "../../simulations/report/colours.ts";
 import { picturePanels } from "../../simulations/report/pictures.ts";
+import { paint, photoRaster, pngOf } from "../../simulations/report/raster.ts";
 import { number } from "../numbers.ts";
 import { printResult } from "../output.ts";
 
@@ -88,6 +90,7 @@ async function predictCommand(options: PredictOptions): Promise<void> {
     await writeFileDurably(join(out, `${name}.png`), png);
     files.push(`${name}.png`);
   }
+  files.push(...(await writeHeatmaps(out, sample, prediction)));
   const summary = describe(prediction, config.labels, files);
   await writeFileDurably(join(out, "prediction.json"), `${JSON.stringify(summary, null, 2)}\n`);
   const boxes = summary.detections?.map(
@@ -129,6 +132,22 @@ async function writeMaps(out: string, { width, height, classMap, depth }: Predic
     );
   }
   if (depth !== null) await save("depth.f32", new Uint8Array(depth.buffer, depth.byteOffset, depth.byteLength));
+  return files;
+}
+
+/** Where objects are centred and how sure the classes are, painted over the picture. */
+async function writeHeatmaps(out: string, sample: Sample, { heat, confidence }: Prediction): Promise<string[]> {
+  const photo = await photoRaster(sample.width, sample.height, sample.rgb);
+  const files: string[] = [];
+  for (const [name, map] of [
+    ["heatmap-objects", heat],
+    ["heatmap-confidence", confidence],
+  ] as const) {
+    if (map === null || map === undefined) continue;
+    const raster = paint(sample, photo, 0.6, (index) => viridis(map[index] ?? 0));
+    await writeFileDurably(join(out, `${name}.png`), await pngOf(raster));
+    files.push(`${name}.png`);
+  }
   return files;
 }
 
