@@ -55,7 +55,7 @@ export async function secureSum(
     }
   }
   const pass = new MaskPass(crypto, masks);
-  const adder = new SimdBlock();
+  const adder = SimdBlock.shared;
   const passing = Math.max(1, vectors.length + masks.length);
   const blocks = Math.min(BLOCKS_PER_READ, Math.max(1, Math.floor(BLOCKS_PER_PAUSE / passing)));
   const words = (blocks * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;

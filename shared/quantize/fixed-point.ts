@@ -5,6 +5,7 @@
  */
 import { CodedError } from "../errors.ts";
 import type { WordBits, Words } from "../secagg/mask.ts";
+import { encodeBlocks } from "./fixed-point-simd.ts";
 
 export interface FixedPoint {
   readonly wordBits: WordBits;
@@ -81,6 +82,7 @@ export function encodeCoordinates(
 ): number {
   const { qMax } = fixed;
   const scale = fixed.scale * factor;
+  if (out instanceof Uint32Array) return encodeBlocks(delta, scale, qMax, weight, out);
   let clipped = 0;
   for (let i = 0; i < delta.length; i++) {
     let scaled = (delta[i] as number) * scale;

@@ -61,7 +61,7 @@ export function negated(mask: Mask): Mask {
 /** Applies masks to a vector that passes by in blocks, first to last. */
 export class MaskPass {
   readonly #streams: readonly { stream: MaskStream; sign: 1 | -1 }[];
-  readonly #sum = new SimdBlock();
+  readonly #sum = SimdBlock.shared;
 
   constructor(crypto: CryptoPort, masks: readonly Mask[]) {
     this.#streams = masks.map(({ key, sign }) => ({ stream: crypto.maskStream(key), sign }));
