@@ -12,7 +12,7 @@ const BLOCK_BYTES = 16_384;
 export const BLOCK_COORDINATES = BLOCK_BYTES / 4;
 
 const ROUND = 6755399441055744;
-const [AT, END, SCALE, Q_MAX, WEIGHT] = [0, 1, 2, 3, 4] as const;
+const [AT, SCALE, Q_MAX, WEIGHT] = [0, 2, 3, 4] as const;
 const [SCALES, MOST, LEAST, ROUNDS, WEIGHTS, CLIPPED, X, LOW] = [5, 6, 7, 8, 9, 10, 11, 12] as const;
 
 function get(local: number): number[] {
@@ -26,11 +26,11 @@ function splat(from: readonly number[], to: number): number[] {
 /** From two float32 in the low half of the vector on the stack to two rounded float64. */
 function roundTwo(): number[] {
   return [
-    ...[...V128.promoteLowF32, ...get(SCALES), ...V128.multiplyF64, OP.localSet, X],
-    ...[...get(CLIPPED), ...get(X), ...V128.absF64, ...get(MOST), ...V128.greaterF64],
-    ...[...V128.subtractI64, OP.localSet, CLIPPED], // true is -1
-    ...[...get(X), ...get(MOST), ...V128.leastF64, ...get(LEAST), ...V128.mostF64, ...get(ROUNDS), ...V128.addF64],
-  ];
+    [...V128.promoteLowF32, ...get(SCALES), ...V128.multiplyF64, OP.localSet, X],
+    [...get(CLIPPED), ...get(X), ...V128.absF64, ...get(MOST), ...V128.greaterF64],
+    [...V128.subtractI64, OP.localSet, CLIPPED], // true is -1
+    [...get(X), ...get(MOST), ...V128.leastF64, ...get(LEAST), ...V128.mostF64, ...get(ROUNDS), ...V128.addF64],
+  ].flat();
 }
 
 function fourCoordinates(offset: number): number[] {
@@ -38,13 +38,13 @@ function fourCoordinates(offset: number): number[] {
   const upper = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
   const lowWords = [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27];
   return [
-    ...[...input, ...roundTwo(), OP.localSet, LOW],
-    ...get(AT),
-    ...get(LOW),
-    ...[...input, ...input, ...V128.shuffle8, ...upper, ...roundTwo()],
-    ...[...V128.shuffle8, ...lowWords, ...get(WEIGHTS), ...V128.multiplyI32],
-    ...[...V128.store, ...memoryAt(BLOCK_BYTES + offset)],
-  ];
+    [...input, ...roundTwo(), OP.localSet, LOW],
+    get(AT),
+    get(LOW),
+    [...input, ...input, ...V128.shuffle8, ...upper, ...roundTwo()],
+    [...V128.shuffle8, ...lowWords, ...get(WEIGHTS), ...V128.multiplyI32],
+    [...V128.store, ...memoryAt(BLOCK_BYTES + offset)],
+  ].flat();
 }
 
 function module(): Uint8Array<ArrayBuffer> {
@@ -55,14 +55,14 @@ function module(): Uint8Array<ArrayBuffer> {
     results: [TYPE.i32],
     locals: Array.from({ length: 8 }, () => TYPE.v128),
     code: [
-      ...splat(get(SCALE), SCALES),
-      ...splat(get(Q_MAX), MOST),
-      ...splat([...get(Q_MAX), OP.f64Negate], LEAST),
-      ...splat(round, ROUNDS),
-      ...[...get(WEIGHT), ...V128.splatI32, OP.localSet, WEIGHTS],
-      ...[OP.loop, OP.emptyType, ...[0, 16, 32, 48].flatMap(fourCoordinates), ...LOOP_BY_64],
-      ...[...lane(0), ...lane(1), OP.i64Add, OP.i32WrapI64],
-    ],
+      splat(get(SCALE), SCALES),
+      splat(get(Q_MAX), MOST),
+      splat([...get(Q_MAX), OP.f64Negate], LEAST),
+      splat(round, ROUNDS),
+      [...get(WEIGHT), ...V128.splatI32, OP.localSet, WEIGHTS],
+      [OP.loop, OP.emptyType, ...[0, 16, 32, 48].flatMap(fourCoordinates), ...LOOP_BY_64],
+      [...lane(0), ...lane(1), OP.i64Add, OP.i32WrapI64],
+    ].flat(),
   };
   return assemble({ encode });
 }

@@ -61,9 +61,9 @@ function leb(value: number): number[] {
 
 /** End of a loop whose local 0 is a byte offset and local 1 its end: 64 bytes on, again while below. */
 export const LOOP_BY_64: readonly number[] = [
-  ...[OP.localGet, 0, OP.i32Const, 0xc0, 0x00, OP.i32Add, OP.localSet, 0], // 64 as signed LEB128
-  ...[OP.localGet, 0, OP.localGet, 1, OP.i32LessUnsigned, OP.branchIf, 0, OP.end],
-];
+  [OP.localGet, 0, OP.i32Const, 0xc0, 0x00, OP.i32Add, OP.localSet, 0], // 64 as signed LEB128
+  [OP.localGet, 0, OP.localGet, 1, OP.i32LessUnsigned, OP.branchIf, 0, OP.end],
+].flat();
 
 /** The immediate of a vector load or store: aligned to 16 bytes, at this offset. */
 export function memoryAt(offset: number): number[] {
