@@ -13,6 +13,7 @@ import { systemClock } from "./round/clock.ts";
 import { DEPLOYED, type CoordinatorOptions, type Observer } from "./round/parts.ts";
 import { SocketCoordinatorTransport } from "./transport/server.ts";
 import { evaluatorFor } from "./evaluate/score.ts";
+import type { FederationConfig } from "../shared/config/federation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
@@ -83,7 +84,7 @@ export async function openCoordinator(
     });
     const actions = memberActions(federation, crypto, Date.now);
     const sockets = new SocketCoordinatorTransport({
-      listen: config.listen,
+      listen: { ...config.listen, tls: tlsBeside(folder, config.listen.tls) },
       federation: { name: config.federation, id: identity.federationId },
       crypto,
       key,
@@ -161,4 +162,9 @@ export async function openCoordinator(
     await unlock();
     throw error;
   }
+}
+
+/** federation.yaml names its files from the folder it lies in, wherever the coordinator is started. */
+function tlsBeside(folder: string, tls: FederationConfig["listen"]["tls"]): FederationConfig["listen"]["tls"] {
+  return tls === null ? null : { cert: resolve(folder, tls.cert), key: resolve(folder, tls.key) };
 }
