@@ -87,18 +87,23 @@ describe("a deployment", () => {
     const authority = new Machine(null, "");
     await authority.json("authority", "init", at("authority", "key"), "--name", "trees");
     copyFileSync(at("authority", "key", "authority.json"), at("hub", "authority.json"));
-    const made = await net.hub.json<{ federation: string }>(
-      ...["init", at("hub", "fed"), "--authority", at("hub", "authority.json")],
-      ...["--host", "0.0.0.0", "--port", String(port)],
+    const { federation } = await net.hub.json<{ federation: string }>(
+      "init",
+      at("hub", "fed"),
+      "--authority",
+      at("hub", "authority.json"),
+      "--host",
+      "0.0.0.0",
+      "--port",
+      String(port),
     );
-    expect(made.federation).toBe("trees");
+    expect(federation).toBe("trees");
 
     const names = net.addresses.map((address) => `IP:${address}`).join(",");
-    execFileSync("openssl", [
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
-      ...["-subj", "/CN=coordinator", "-addext", `subjectAltName=${names}`],
-      ...["-keyout", at("hub", "fed", "tls.key"), "-out", at("hub", "fed", "tls.pem")],
-    ]);
+    const subject = `-subj /CN=coordinator -addext subjectAltName=${names}`;
+    const files = `-keyout ${at("hub", "fed", "tls.key")} -out ${at("hub", "fed", "tls.pem")}`;
+    const made = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 ${subject} ${files}`;
+    execFileSync("openssl", made.split(" "), { stdio: "ignore" });
     for (const name of SITES) copyFileSync(at("hub", "fed", "tls.pem"), at(name, "ca.pem"));
     const yaml = parseDocument(readFileSync(config(), "utf8"));
     yaml.setIn(["listen", "tls"], { cert: "tls.pem", key: "tls.key" });
@@ -161,8 +166,8 @@ describe("a deployment", () => {
       const wrong = await host(name).allulook("plan", "approve", "0000", "--data", siteOf(name));
       expect(wrong.code).toBe(2);
       await host(name).json("plan", "approve", hash.slice(0, 8), "--data", siteOf(name), "--by", `someone at ${name}`);
-      if (name !== "ash") takePart(name);
     }
+    for (const name of SITES.slice(1)) takePart(name);
   });
 
   test("rounds run between the machines", async () => {
