@@ -6,6 +6,7 @@ import { parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
 import { proveHeadroom } from "../shared/quantize/fixed-point.ts";
 import { limbsFor } from "../shared/quantize/limbs.ts";
+import { HEAD_METRICS } from "../shared/release/scores.ts";
 import { checkThresholds } from "../shared/secagg/thresholds.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
@@ -41,7 +42,7 @@ export function parseFederationConfig(text: string, file = "federation.yaml"): C
   return checkFederationConfig(parseConfig(federationConfig, value, file), file);
 }
 
-/** The checks across fields. */
+/** The checks across fields; returns the configuration with FedProx's mu as the clients' proximal term. */
 export function checkFederationConfig(config: FederationConfig, file = "federation.yaml"): CheckedConfig {
   try {
     const tolerated = checkCohort(config);
@@ -50,11 +51,17 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
     checkStopRule(config);
     checkTraining(config);
     checkListen(config);
-    return { config, tolerated };
+    return { config: withProximal(config), tolerated };
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     throw new CodedError(error.code, `${file}: ${error.message}`, { file, ...error.details }, { cause: error });
   }
+}
+
+/** FedProx's mu is the clients' proximal term: it stands in the plan where they read it. */
+function withProximal(config: FederationConfig): FederationConfig {
+  const { strategy, training } = config;
+  return strategy.name === "fedprox" ? { ...config, training: { ...training, proximal: strategy.mu } } : config;
 }
 
 function checkCohort({ schedule, secureAggregation: { mode } }: FederationConfig): number {
@@ -74,7 +81,9 @@ function checkSums({ schedule: { cohort }, secureAggregation: { wordBits, maxWei
 
 function checkStopRule({ schedule: { untilMetric } }: FederationConfig): void {
   if (untilMetric === null) return;
-  const { atLeast, atMost } = untilMetric;
+  const { head, metric, atLeast, atMost } = untilMetric;
+  const known: readonly string[] = HEAD_METRICS[head];
+  if (!known.includes(metric)) throw invalid("schedule.untilMetric.metric", `one of ${known.join(", ")}`, metric);
   if ((atLeast === undefined) === (atMost === undefined)) {
     throw invalid("schedule.untilMetric", "one of atLeast and atMost", JSON.stringify({ atLeast, atMost }));
   }

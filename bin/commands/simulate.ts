@@ -116,6 +116,7 @@ function configured(
   const base = given ?? federationConfig.parse({ federation: "simulation", labels: fixed.labels });
   const { input, training, schedule } = base;
   const { localEpochs, ...steps } = training;
+  const sameStrategy = options.strategy === undefined || options.strategy === base.strategy.name;
   const raw = {
     ...base,
     seed: fixed.seed,
@@ -129,10 +130,12 @@ function configured(
       ...steps,
       ...(options.localSteps === undefined && localEpochs !== undefined && { localEpochs }),
       ...(options.localSteps !== undefined && { localSteps: options.localSteps }),
+      // FedProx's term goes with the strategy that brought it.
+      ...(!sameStrategy && base.strategy.name === "fedprox" && { proximal: 0 }),
       batchSize: options.batchSize ?? training.batchSize,
       optimizer: { ...training.optimizer, learningRate: options.learningRate ?? training.optimizer.learningRate },
     },
-    strategy: options.strategy === undefined ? base.strategy : { name: options.strategy },
+    strategy: sameStrategy ? base.strategy : { name: options.strategy },
     secureAggregation: { ...base.secureAggregation, mode: options.secureAggregation ?? base.secureAggregation.mode },
     schedule: {
       ...schedule,
@@ -211,12 +214,13 @@ async function trainCommand(
   );
 }
 
-/** A federation of one in one long round: nothing is averaged, masked or quantized, and no coordinate is clipped. */
+/** A federation of one in one long round: nothing is averaged, masked, quantized, clipped or held to its start. */
 function alone(config: FederationConfig, evaluation: FederationConfig["evaluation"]): FederationConfig {
   return {
     ...config,
     evaluation,
     strategy: { name: "fedavg", serverLearningRate: 1, serverMomentum: 0 },
+    training: { ...config.training, proximal: 0 },
     clip: { norm: null, coordinate: 100 },
     release: { ...config.release, dtype: "fp32" },
     secureAggregation: { ...config.secureAggregation, mode: "off", maxWeight: 1 },

@@ -7,9 +7,11 @@ import type { FederationConfig } from "../../shared/config/federation.ts";
 
 type Settings = FederationConfig["training"]["optimizer"];
 
+const MOMENTUM = 0.9;
+
 const OPTIMIZERS: Readonly<Record<Settings["name"], (settings: Settings) => tf.Optimizer>> = {
   sgd: ({ learningRate }) => tf.train.sgd(learningRate),
-  momentum: ({ learningRate, momentum }) => tf.train.momentum(learningRate, momentum),
+  momentum: ({ learningRate, momentum = MOMENTUM }) => tf.train.momentum(learningRate, momentum),
   adam: ({ learningRate }) => tf.train.adam(learningRate),
   adamax: ({ learningRate }) => tf.train.adamax(learningRate),
   rmsprop: ({ learningRate }) => tf.train.rmsprop(learningRate),

@@ -9,11 +9,17 @@ const name = z
   .regex(/^[a-z0-9][a-z0-9-]*$/, "lower-case letters, digits and hyphens");
 const className = z.string().min(1).max(64);
 
-const optimizer = z.strictObject({
-  name: z.enum(["sgd", "momentum", "adam", "adamax", "rmsprop", "adagrad", "adadelta"]).default("adam"),
-  learningRate: z.number().positive().max(10).default(0.002),
-  momentum: z.number().min(0).lt(1).default(0.9),
-});
+const optimizer = z
+  .strictObject({
+    name: z.enum(["sgd", "momentum", "adam", "adamax", "rmsprop", "adagrad", "adadelta"]).default("adam"),
+    learningRate: z.number().positive().max(10).default(0.002),
+    /** Of "momentum" alone; 0.9 unless given. */
+    momentum: z.number().min(0).lt(1).optional(),
+  })
+  .refine(({ name, momentum }) => momentum === undefined || name === "momentum", {
+    path: ["momentum"],
+    message: "only the optimizer named momentum has it",
+  });
 
 const serverStep = {
   serverLearningRate: z.number().positive().max(10).default(0.01),

@@ -12,6 +12,14 @@ export const HEAD_SCORE = {
   scene: "accuracy",
 } as const satisfies Record<Head, string>;
 
+/** What a head's metrics are called in reports and in a stop rule. */
+export const HEAD_METRICS = {
+  segmentation: ["mIoU", "dice", "pixelAccuracy"],
+  detection: ["mAP", "AP50", "AP75"],
+  depth: ["rmse", "absRel", "delta1"],
+  scene: ["accuracy"],
+} as const satisfies Record<Head, readonly string[]>;
+
 /** Metrics per head as in report.json; only heads with labels in the evaluation data appear. */
 export const metrics = z.record(z.string().max(32), z.record(z.string().max(32), z.number().nullable()));
 export type Metrics = Readonly<Record<string, Readonly<Record<string, number | null>>>>;

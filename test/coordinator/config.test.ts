@@ -58,12 +58,28 @@ describe("federation.yaml", () => {
       "CONFIG_INVALID",
       "training.proximal",
     ],
+    [
+      `federation: wards\n${LABELS}schedule: { untilMetric: { head: segmentation, metric: iou, atLeast: 0.5 } }\n`,
+      "CONFIG_INVALID",
+      "schedule.untilMetric.metric",
+    ],
+    [
+      `federation: wards\n${LABELS}training: { optimizer: { name: adam, momentum: 0.5 } }\n`,
+      "CONFIG_INVALID",
+      "training.optimizer.momentum",
+    ],
   ])("refuses %j", (text, code, field) => {
     const error = failure(text);
     expect(error.code).toBe(code);
     expect(error.details.field).toBe(field);
     expect(error.message).toContain("federation.yaml");
     expect(error.message).toContain(field);
+  });
+
+  test("FedProx's mu becomes the clients' proximal term", () => {
+    const { config } = parseFederationConfig(`federation: wards\n${LABELS}strategy: { name: fedprox, mu: 0.25 }\n`);
+    expect(config.training.proximal).toBe(0.25);
+    expect(parseFederationConfig(`federation: wards\n${LABELS}`).config.training.proximal).toBe(0);
   });
 
   test("sums that could overflow are refused before any round", () => {

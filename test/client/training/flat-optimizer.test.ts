@@ -16,7 +16,7 @@ function gradients(): Float32Array[] {
 }
 
 describe.each(NAMES)("optimizer %s", (name) => {
-  const settings = { name, learningRate: 0.01, momentum: 0.9 };
+  const settings = { name, learningRate: 0.01 };
 
   test("moves against the gradient, and keeps no tensor behind", () => {
     const before = tf.memory().numTensors;
