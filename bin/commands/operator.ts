@@ -43,10 +43,16 @@ export function register(program: Command): void {
     .description("list the rounds so far")
     .addHelpText("after", "\nExample: allulook rounds --json")
     .action(rounds);
+  withConfig(program.command("resume"))
+    .description("go on after a pause, or begin a round by hand")
+    .option("--now", "begin the next round at once, whatever the schedule says; how `every: manual` gets its rounds")
+    .addHelpText("after", "\nExample: allulook resume --now --config ./federation/federation.yaml")
+    .action(async (options: Common & { now?: boolean }) => {
+      await control("resume", options, options.now === true ? ["resume", "trigger"] : ["resume"]);
+    });
   for (const [name, description] of [
     ["status", "what the running coordinator is doing"],
     ["pause", "begin no further round; the present one is finished"],
-    ["resume", "go on after a pause"],
     ["stop", "end the federation's coordinator in an orderly way"],
   ] as const) {
     withConfig(program.command(name))
@@ -153,11 +159,13 @@ async function rounds(options: Common): Promise<void> {
   printResult(options.json, list, lines.length === 0 ? "No round has been completed yet." : lines.join("\n"));
 }
 
-async function control(action: string, options: Common): Promise<void> {
+/** Asks the running coordinator for `actions`, one after the other; the last one's answer is shown. */
+async function control(command: string, options: Common, actions: readonly string[] = [command]): Promise<void> {
   const { paths } = await readFederationYaml(options.config);
-  const answer = await askCoordinator(paths, action, {});
+  let answer: Awaited<ReturnType<typeof askCoordinator>> = null;
+  for (const action of actions) answer = await askCoordinator(paths, action, {});
   if (answer === null) {
-    if (action !== "status") {
+    if (command !== "status") {
       throw new CodedError("COORDINATOR_UNREACHABLE", `no coordinator runs on ${paths.root}`);
     }
     printResult(options.json, { running: false }, `No coordinator runs on ${paths.root}.`);
@@ -165,7 +173,7 @@ async function control(action: string, options: Common): Promise<void> {
   }
   const result = answer.result as Record<string, unknown> | null;
   const lines = Object.entries(result ?? {}).map(([key, value]) => `${key}: ${display(value)}`);
-  printResult(options.json, { running: true, ...result }, lines.length === 0 ? `Done: ${action}.` : lines.join("\n"));
+  printResult(options.json, { running: true, ...result }, lines.length === 0 ? `Done: ${command}.` : lines.join("\n"));
 }
 
 function display(value: unknown): string {

@@ -1,7 +1,8 @@
 /** `allulook outbox`: everything that ever left this site. */
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { readOutbox, type OutboxEntry } from "../../client/outbox/outbox.ts";
-import { sitePaths } from "../../client/site-folder.ts";
+import { readIdentity, sitePaths } from "../../client/site-folder.ts";
 import { printResult } from "../output.ts";
 
 export function register(program: Command): void {
@@ -17,7 +18,10 @@ export function register(program: Command): void {
 }
 
 async function show(options: { data: string; json?: boolean }): Promise<void> {
-  const entries = await readOutbox(sitePaths(options.data).outbox);
+  const paths = sitePaths(resolve(options.data));
+  const entries = await readOutbox(paths.outbox);
+  // "Nothing has left" must never be said of a folder that is no site's.
+  if (entries.length === 0) await readIdentity(paths);
   const bytes = entries.reduce((total, entry) => total + (entry.bytes ?? 0), 0);
   const lines = entries.map((entry) => line(entry));
   const sum = `${entries.length} entries, ${bytes} bytes in all`;

@@ -43,7 +43,7 @@ async function allulook(...words: string[]): Promise<Record<string, unknown>> {
 }
 
 /** The parts of a coordinator that the commands talk to, on the folder that `init` made. */
-async function runCoordinator(config: string): Promise<() => Promise<void>> {
+async function runCoordinator(config: string, asked: string[] = []): Promise<() => Promise<void>> {
   const { paths, config: parsed } = await readFederationYaml(config);
   const unlock = await lockFolder(paths.lock, "COORDINATOR_RUNNING");
   const federation = await openFederation(paths.root, parsed, crypto, rng, Date.now);
@@ -60,7 +60,13 @@ async function runCoordinator(config: string): Promise<() => Promise<void>> {
     uploads: federation.uploads,
     admin: {
       token: federation.adminToken,
-      actions: { ...memberActions(federation, crypto, Date.now), status: async () => ({ phase: "recruiting" }) },
+      actions: {
+        ...memberActions(federation, crypto, Date.now),
+        status: async () => ({ phase: "recruiting" }),
+        ...Object.fromEntries(
+          ["pause", "resume", "trigger", "stop"].map((action) => [action, async () => void asked.push(action)]),
+        ),
+      },
     },
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   });
@@ -151,6 +157,19 @@ describe("from init to revoke", () => {
     const { chmod } = await import("node:fs/promises");
     await chmod(federationPaths(root).key, 0o644);
     await expect(allulook("clients", ...config)).rejects.toMatchObject({ code: "KEY_FILE" });
+  });
+
+  test("the running coordinator is paused, resumed, asked for a round and stopped", async () => {
+    const root = join(dir, "federation");
+    await allulook("init", root, "--port", "0", "--name", "lungs");
+    const config = ["--config", federationPaths(root).config];
+    await expect(allulook("resume", "--now", ...config)).rejects.toMatchObject({ code: "COORDINATOR_UNREACHABLE" });
+    const asked: string[] = [];
+    await runCoordinator(federationPaths(root).config, asked);
+    for (const words of [["pause"], ["resume"], ["resume", "--now"], ["stop"]]) {
+      expect(await allulook(...words, ...config)).toEqual({ running: true });
+    }
+    expect(asked).toEqual(["pause", "resume", "resume", "trigger", "stop"]);
   });
 
   test("wrong words are said so before anything is made", async () => {

@@ -122,6 +122,15 @@ describe("allulook outbox", () => {
   });
 });
 
+describe("allulook outbox on a folder that is no site's", () => {
+  test("says so instead of saying that nothing has left", async () => {
+    await rm(sitePaths(folder).identity);
+    const { out, told, code } = await allulook("outbox");
+    expect([out, code]).toEqual(["", 2]);
+    expect(told).toContain("SITE_INCOMPLETE");
+  });
+});
+
 describe("allulook client", () => {
   test.each<[string, string, number, (paths: ReturnType<typeof sitePaths>) => Promise<unknown>]>([
     ["a folder that never joined", "SITE_INCOMPLETE", 2, (paths) => rm(paths.identity)],
