@@ -8,8 +8,8 @@ import { CodedError, type ErrorCode } from "../shared/errors.ts";
 
 export type ExitCode = 0 | 1 | 2 | 3;
 
-const REFUSED = /^(POLICY|PRIVACY|RELEASE|TRANSCRIPT|AUDIT|AUTH|CERTIFICATE)_/;
-const WRONG_INPUT = /^(CONFIG|USAGE|SITE|TOKEN)/;
+const REFUSED = /^(POLICY|PLAN|SESSION|RELEASE|AUTH|CERTIFICATE)_/;
+const WRONG_INPUT = /^(CONFIG|USAGE|MODEL|SITE|TOKEN)/;
 
 /** The exit code that goes with an error code. */
 export function exitCodeOf(code: ErrorCode): ExitCode {

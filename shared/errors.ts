@@ -7,6 +7,7 @@ export const ERRORS = {
   CONFIG_INVALID: "Correct the named field; the message says what was expected and what came.",
   CONFIG_HEADROOM: "Sums could overflow: lower cohort.max or maxWeight, or use wordBits 32.",
   USAGE: "Run the command with --help.",
+  // the work of a command (exit 1)
   COMPARISON_FAILED: "One of the compared runs failed; its message is above.",
   INTERRUPTED: "The work was interrupted by a person; run the command again.",
   // data
@@ -24,13 +25,13 @@ export const ERRORS = {
   ENGINE_KERNEL: "This engine cannot compute the operation; install the native one with `allulook engine install`.",
   ENGINE_PROVISION:
     "The native TensorFlow library could not be installed; WebAssembly is used. The message has the cause.",
-  MODEL_UNKNOWN: "Run `allulook model list` for the models and presets there are.",
+  MODEL_UNKNOWN: "This version has the model allulook4 with the presets nano, tiny, small and base; use one of them.",
   PARAMS_SHAPE: "The parameters do not fit this model; check model, preset and version.",
   UPDATE_NOT_FINITE: "Training produced NaN or infinity; lower the learning rate or check the data.",
   UPDATE_SHAPE: "The update has a missing or wrongly shaped tensor; the client's model differs from the plan.",
   TRAINING_FAILED: "Local training failed; the message has the cause.",
   // protocol
-  WIRE_INVALID: "A message breaks the protocol's schema; the peer runs other or faulty software.",
+  WIRE_INVALID: "A message breaks the protocol's schema; the other end runs other or faulty software.",
   WIRE_VERSION: "Coordinator and client speak different protocol versions; update the older one.",
   WIRE_OVERSIZE: "A message or upload is larger than allowed.",
   WIRE_HASH: "Bytes do not match their hash; they are fetched or sent again.",
@@ -42,7 +43,7 @@ export const ERRORS = {
   COORDINATOR_UNREACHABLE: "Check that the coordinator runs, and its address, port, proxy and firewall.",
   COORDINATOR_FAILED: "The coordinator failed to do this; its log has the cause.",
   AUTH_UNKNOWN_CLIENT: "This client is not enrolled; join with an invitation first.",
-  AUTH_REFUSED: "The peer could not prove that it holds the enrolled key.",
+  AUTH_REFUSED: "The other end could not prove that it holds the enrolled key.",
   AUTH_PENDING:
     "The federation's authority has not signed this membership yet; the client goes on by itself once it has.",
   AUTH_ADMIN: "Run the command on the coordinator's machine, by the user who may read admin.token.",

@@ -1,4 +1,4 @@
-/** A round's entry in report.json, as `interfaces.md` of the design defines it, from the facts gathered on the way. */
+/** A round's entry in report.json, from the facts gathered on the way. */
 import type { EvaluationSummary, Exclusion, Reason, RoundFacts } from "./state.ts";
 
 export interface RoundReport {

@@ -17,7 +17,7 @@ export const duration = z
     const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(text);
     const ms = match === null ? Number.NaN : Number(match[1]) * MS[match[2] as keyof typeof MS];
     if (ms >= 1 && ms <= 366 * MS.d) return ms;
-    context.addIssue({ code: "custom", message: `expected a duration such as 90s, 10m or 6h, got "${text}"` });
+    context.addIssue({ code: "custom", message: `expected a duration such as 90s, 10m or 6h` });
     return z.NEVER;
   });
 
@@ -29,6 +29,6 @@ export const bandwidth = z.union([z.int().min(1), z.string()]).transform((text, 
   const match = /^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB)\/s$/.exec(text);
   const bytes = match === null ? Number.NaN : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES];
   if (bytes >= 1) return bytes;
-  context.addIssue({ code: "custom", message: `expected a bandwidth such as 500KB/s or 2MB/s, got "${text}"` });
+  context.addIssue({ code: "custom", message: `expected a bandwidth such as 500KB/s or 2MB/s` });
   return z.NEVER;
 });
