@@ -7,7 +7,8 @@ import type { Fallback } from "../../shared/quantize/dtype.ts";
 import { deriveModel } from "../../shared/quantize/model.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import { encodeEvaluation, evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
-import type { Words } from "../../shared/secagg/mask.ts";
+import { newWords, type Words } from "../../shared/secagg/mask.ts";
+import { newSealableWords } from "../../shared/secagg/sealed.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import type { TrainingProgress, TrainingResult } from "../training/trainer.ts";
@@ -111,12 +112,12 @@ export class Work {
     signal.throwIfAborted();
     const meanLoss = lossCount > 0 ? lossSum / lossCount : 0;
     const { examples, layout } = trainer;
-    const { words } = encodeUpdate(this.#rules, layout, {
-      delta,
-      examples,
-      examplesSeen,
-      lossSum: meanLoss * examplesSeen,
-    });
+    const { wordBits, words: length } = this.#rules.layout;
+    // A vector for a trusted coordinator is sealed where it is: nothing of hundreds of megabytes is copied.
+    const out =
+      this.#plan.secureAggregation.mode === "off" ? newSealableWords(wordBits, length) : newWords(wordBits, length);
+    const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen };
+    const { words } = encodeUpdate(this.#rules, layout, update, out);
     if (!this.#keepResult) this.forgetTraining();
     return words;
   }

@@ -55,8 +55,13 @@ export function checkUpdate(delta: Float32Array, params: ParamLayout): number {
   throw new CodedError("UPDATE_NOT_FINITE", `the update has ${delta[at]} in ${tensor}`, { tensor, index: at });
 }
 
-/** Checks and encodes an update. Errors of {@link checkUpdate}; STATISTIC_INVALID for counts or losses that are none. */
-export function encodeUpdate(rules: UpdateRules, params: ParamLayout, update: LocalUpdate): EncodedUpdate {
+/** Checks and encodes an update into `words`, which are zeros. Errors of {@link checkUpdate}; STATISTIC_INVALID for counts or losses that are none. */
+export function encodeUpdate(
+  rules: UpdateRules,
+  params: ParamLayout,
+  update: LocalUpdate,
+  words: Words = newWords(rules.layout.wordBits, rules.layout.words),
+): EncodedUpdate {
   const { layout, fixed } = rules;
   const norm = checkUpdate(update.delta, params);
   if (layout.coordinates !== params.length || layout.weightAt === null) {
@@ -70,7 +75,6 @@ export function encodeUpdate(rules: UpdateRules, params: ParamLayout, update: Lo
     );
   }
   const weight = weightOf(update.examples, rules.examplesPerWeight, fixed.maxWeight);
-  const words = newWords(layout.wordBits, layout.words);
   const factor = clipFactor(norm, rules.clipNorm);
   const clipped = encodeCoordinates(fixed, update.delta, weight, factor, words);
   words[layout.weightAt] = weight;

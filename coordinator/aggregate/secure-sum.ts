@@ -55,7 +55,6 @@ export async function secureSum(
     }
   }
   const pass = new MaskPass(crypto, masks);
-  const adder = SimdBlock.shared;
   const passing = Math.max(1, vectors.length + masks.length);
   const blocks = Math.min(BLOCKS_PER_READ, Math.max(1, Math.floor(BLOCKS_PER_PAUSE / passing)));
   const words = (blocks * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;
@@ -63,7 +62,7 @@ export async function secureSum(
     const part = sum.subarray(at, at + words);
     for (const vector of vectors) {
       const bytes = await vector.read(at * sum.BYTES_PER_ELEMENT, part.byteLength);
-      addBytes(adder, part, bytes, layout.wordBits);
+      addBytes(part, bytes, 1);
     }
     for (const block of blocksOf(part)) pass.apply(block);
     await pause();
@@ -71,12 +70,15 @@ export async function secureSum(
   return sum;
 }
 
-function addBytes(adder: SimdBlock, target: Words, bytes: Uint8Array, wordBits: WordBits): void {
+/** Adds (sign 1) or takes away (sign -1) the bytes of as many words mod 2^m, in place. */
+export function addBytes(target: Words, bytes: Uint8Array, sign: 1 | -1): void {
+  const adder = SimdBlock.shared;
+  const wordBits = target instanceof Uint32Array ? 32 : 16;
   let at = 0;
   for (const block of blocksOf(target)) {
     const sum = bytesOf(block);
     adder.load(sum);
-    adder.combine(bytes.subarray(at, at + sum.length), wordBits, 1);
+    adder.combine(bytes.subarray(at, at + sum.length), wordBits, sign);
     adder.store(sum);
     at += sum.length;
   }

@@ -13,6 +13,7 @@ import {
   type AdmittedUnmask,
 } from "../aggregate/admit.ts";
 import { announce, announcement } from "../aggregate/announce.ts";
+import { addSealed } from "../aggregate/sealed-sum.ts";
 import { secureSum } from "../aggregate/secure-sum.ts";
 import { remainingMasks } from "../aggregate/unmask.ts";
 import type { BlobStore } from "../store/port.ts";
@@ -23,7 +24,7 @@ import type { AgreementKey, CryptoPort, SigningKey } from "../../shared/secagg/c
 import { newWords, type WordBits, type Words } from "../../shared/secagg/mask.ts";
 import { maskedInput } from "../../shared/secagg/messages.ts";
 import { consistencyDigest, openRoster, type Members } from "../../shared/secagg/roster.ts";
-import { openVector, sealedLength } from "../../shared/secagg/sealed.ts";
+import { sealedLength } from "../../shared/secagg/sealed.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { COORDINATOR, openSigned, parsePayload, statementOf, type SignedStep } from "../../shared/secagg/signed.ts";
 import { blobSource } from "./blob-source.ts";
@@ -41,9 +42,6 @@ export interface DeskParts {
   /** Hands the event loop on between blocks. */
   readonly pause: () => Promise<void>;
 }
-
-/** Vectors of so many bytes are added with a pause after each. */
-const LONG_BYTES = 1 << 20;
 
 /** The vector to be summed. */
 export interface VectorShape {
@@ -227,10 +225,7 @@ export class SumDesk {
     for (const client of clients) {
       const sealed = await blobs.get(sum.inputs[client]?.vector as Sha256);
       try {
-        const plain = openVector(crypto, sum.sid, client, keys.box, sealed);
-        if (plain.byteLength !== total.byteLength) throw wrongLength(client, total.byteLength, plain.byteLength);
-        addWords(total, plain);
-        if (plain.byteLength >= LONG_BYTES) await pause();
+        await addSealed(crypto, { sid: sum.sid, client, key: keys.box }, sealed, total, pause);
         survivors.push(client);
       } catch (error) {
         if (!isCoded(error)) throw error;
@@ -243,26 +238,6 @@ export class SumDesk {
     }
     return { words: total, survivors, rejected };
   }
-}
-
-/** Adds little-endian words mod 2^m, in place. */
-function addWords(total: Words, bytes: Uint8Array): void {
-  const whole = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  if (total instanceof Uint32Array) {
-    const words = new Uint32Array(whole.buffer, whole.byteOffset, total.length);
-    for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (words[i] as number);
-  } else {
-    const words = new Uint16Array(whole.buffer, whole.byteOffset, total.length);
-    for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (words[i] as number);
-  }
-}
-
-function wrongLength(client: ClientName, expected: number, got: number): CodedError {
-  return new CodedError("UPDATE_SHAPE", `the vector of ${client} has ${got} bytes, expected ${expected}`, {
-    client,
-    expected,
-    got,
-  });
 }
 
 function statements(steps: ByClient<SignedStep>): ReturnType<typeof statementOf>[] {

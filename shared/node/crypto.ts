@@ -78,15 +78,18 @@ export class NodeCrypto implements CryptoPort {
     };
   }
 
-  aeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array {
+  aeadSealInto(
+    out: Uint8Array,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    plaintext: Uint8Array,
+    associated: Uint8Array,
+  ): void {
     const cipher = createCipheriv("aes-256-gcm", key, nonce);
     cipher.setAAD(associated);
-    const body = cipher.update(plaintext);
+    out.set(cipher.update(plaintext));
     cipher.final();
-    const out = new Uint8Array(body.length + 16);
-    out.set(body);
-    out.set(cipher.getAuthTag(), body.length);
-    return out;
+    out.set(cipher.getAuthTag(), plaintext.length);
   }
 
   aeadOpen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array | null {

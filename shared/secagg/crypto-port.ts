@@ -46,8 +46,14 @@ export interface CryptoPort {
   agreementKey(secret: Uint8Array): AgreementKey;
   /** Keystream of a 32-byte key. A key makes one stream, once. */
   maskStream(key: Uint8Array): MaskStream;
-  /** AES-256-GCM: key 32, nonce 12 bytes; returns ciphertext and the 16-byte tag behind it. */
-  aeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array;
+  /** AES-256-GCM: key 32, nonce 12 bytes; writes ciphertext and the 16-byte tag behind it to `out`, which may overlap. */
+  aeadSealInto(
+    out: Uint8Array,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    plaintext: Uint8Array,
+    associated: Uint8Array,
+  ): void;
   /** Null when the tag is wrong. */
   aeadOpen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array | null;
 }

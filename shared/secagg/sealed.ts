@@ -10,6 +10,7 @@ import { CodedError } from "../errors.ts";
 import type { SecureRng } from "../rng/secure.ts";
 import type { AgreementKey, CryptoPort } from "./crypto-port.ts";
 import { encodeTuple } from "./encoding.ts";
+import type { WordBits, Words } from "./mask.ts";
 
 const CHUNK = 65_536;
 const TAG = 16;
@@ -21,7 +22,16 @@ export function sealedLength(plainLength: number): number {
   return HEAD + plainLength + TAG * Math.max(1, Math.ceil(plainLength / CHUNK));
 }
 
-/** Seals bytes from `sender` to the X25519 key of the coordinator, for this session only. */
+/** Zeroed words with the room around them that {@link sealVector} needs to seal them where they are. */
+export function newSealableWords(bits: WordBits, length: number): Words {
+  const Kind = bits === 32 ? Uint32Array : Uint16Array;
+  return new Kind(new ArrayBuffer(sealedLength(length * Kind.BYTES_PER_ELEMENT)), HEAD, length);
+}
+
+/**
+ * Seals bytes from `sender` to the X25519 key of the coordinator, for this session only. Bytes of
+ * {@link newSealableWords} are sealed in place and cannot be read afterwards; others stay as they are.
+ */
 export function sealVector(
   crypto: CryptoPort,
   random: SecureRng,
@@ -34,12 +44,16 @@ export function sealVector(
   const ephemeral = crypto.agreementKey(secret);
   secret.fill(0);
   const key = keyOf(crypto, sid, sender, ephemeral.agree(coordinatorKey), ephemeral.publicKey, coordinatorKey);
-  const out = new Uint8Array(sealedLength(plaintext.length));
+  const length = sealedLength(plaintext.length);
+  const inPlace = plaintext.byteOffset === HEAD && plaintext.buffer.byteLength === length;
+  const out = inPlace ? new Uint8Array(plaintext.buffer) : new Uint8Array(length);
   out.set(ephemeral.publicKey);
   const chunks = Math.max(1, Math.ceil(plaintext.length / CHUNK));
-  for (let i = 0; i < chunks; i++) {
+  // From the last to the first: a sealed chunk lies behind every plaintext that is still to be read.
+  for (let i = chunks - 1; i >= 0; i--) {
     const chunk = plaintext.subarray(i * CHUNK, (i + 1) * CHUNK);
-    out.set(crypto.aeadSeal(key, nonceOf(i, i === chunks - 1), chunk, NOTHING), HEAD + i * (CHUNK + TAG));
+    const place = out.subarray(HEAD + i * (CHUNK + TAG), HEAD + i * (CHUNK + TAG) + chunk.length + TAG);
+    crypto.aeadSealInto(place, key, nonceOf(i, i === chunks - 1), chunk, NOTHING);
   }
   return out;
 }
@@ -52,20 +66,43 @@ export function openVector(
   coordinatorKey: AgreementKey,
   sealed: Uint8Array,
 ): Uint8Array {
-  const body = sealed.subarray(HEAD);
-  const chunks = Math.ceil(body.length / (CHUNK + TAG));
-  const length = body.length - chunks * TAG;
-  if (length < 0 || sealed.length !== sealedLength(length)) throw unreadable(sender);
-  const publicKey = sealed.slice(0, HEAD);
-  const key = keyOf(crypto, sid, sender, coordinatorKey.agree(publicKey), publicKey, coordinatorKey.publicKey);
-  const out = new Uint8Array(length);
-  for (let i = 0; i < chunks; i++) {
-    const chunk = body.subarray(i * (CHUNK + TAG), (i + 1) * (CHUNK + TAG));
-    const plaintext = crypto.aeadOpen(key, nonceOf(i, i === chunks - 1), chunk, NOTHING);
-    if (!plaintext) throw unreadable(sender);
-    out.set(plaintext, i * CHUNK);
+  const out = new Uint8Array(plainLength(sender, sealed.length));
+  let at = 0;
+  for (const chunk of openChunks(crypto, sid, sender, coordinatorKey, sealed)) {
+    out.set(chunk, at);
+    at += chunk.length;
   }
   return out;
+}
+
+/**
+ * The chunks of a sealed vector one after the other, {@link CHUNK} bytes and the rest; each is authentic. Throws as
+ * {@link openVector}: what came before a chunk that does not open is no vector.
+ */
+export function* openChunks(
+  crypto: CryptoPort,
+  sid: string,
+  sender: string,
+  coordinatorKey: AgreementKey,
+  sealed: Uint8Array,
+): Generator<Uint8Array> {
+  const length = plainLength(sender, sealed.length);
+  const publicKey = sealed.slice(0, HEAD);
+  const key = keyOf(crypto, sid, sender, coordinatorKey.agree(publicKey), publicKey, coordinatorKey.publicKey);
+  const chunks = Math.max(1, Math.ceil(length / CHUNK));
+  for (let i = 0; i < chunks; i++) {
+    const chunk = sealed.subarray(HEAD + i * (CHUNK + TAG), HEAD + (i + 1) * (CHUNK + TAG));
+    const plaintext = crypto.aeadOpen(key, nonceOf(i, i === chunks - 1), chunk, NOTHING);
+    if (!plaintext) throw unreadable(sender);
+    yield plaintext;
+  }
+}
+
+function plainLength(sender: string, sealedBytes: number): number {
+  const body = sealedBytes - HEAD;
+  const length = body - Math.ceil(body / (CHUNK + TAG)) * TAG;
+  if (length < 0 || sealedBytes !== sealedLength(length)) throw unreadable(sender);
+  return length;
 }
 
 function keyOf(

@@ -26,7 +26,7 @@ export function withVerificationCache(crypto: CryptoPort, size = 20_000): Crypto
     signingKey: (seed) => crypto.signingKey(seed),
     agreementKey: (secret) => crypto.agreementKey(secret),
     maskStream: (...inputs) => crypto.maskStream(...inputs),
-    aeadSeal: (...inputs) => crypto.aeadSeal(...inputs),
+    aeadSealInto: (...inputs) => crypto.aeadSealInto(...inputs),
     aeadOpen: (...inputs) => crypto.aeadOpen(...inputs),
   };
 }

@@ -43,7 +43,7 @@ export const referenceCrypto: CryptoPort = {
       },
     };
   },
-  aeadSeal: gcmSeal,
+  aeadSealInto: (out, ...inputs) => out.set(gcmSeal(...inputs)),
   aeadOpen(key, nonce, sealed, associated) {
     if (sealed.length < 16) return null;
     // CTR is its own inverse: sealing the ciphertext gives the plaintext.

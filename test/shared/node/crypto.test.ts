@@ -11,6 +11,12 @@ import vectors from "../../vectors/crypto.json" with { type: "json" };
 const bytes = (min: number, max = min) => fc.uint8Array({ minLength: min, maxLength: max });
 const node = new NodeCrypto();
 
+function seal(crypto: CryptoPort, key: Uint8Array, nonce: Uint8Array, text: Uint8Array, associated: Uint8Array) {
+  const out = new Uint8Array(text.length + 16);
+  crypto.aeadSealInto(out, key, nonce, text, associated);
+  return out;
+}
+
 describe("the reference AES", () => {
   test("agrees with FIPS 197, appendix C.3, and SP 800-38A, F.5.5", () => {
     const { key, plaintext, ciphertext } = vectors.aes256;
@@ -37,7 +43,8 @@ describe.each([
     expect(bytesToHex(key.sign(hexToBytes(ed25519.message)))).toBe(ed25519.signature);
     const shared = crypto.agreementKey(hexToBytes(x25519.secretA)).agree(hexToBytes(x25519.publicB));
     expect(shared && bytesToHex(shared)).toBe(x25519.shared);
-    const sealed = crypto.aeadSeal(
+    const sealed = seal(
+      crypto,
       hexToBytes(gcm.key),
       hexToBytes(gcm.nonce),
       hexToBytes(gcm.plaintext),
@@ -96,8 +103,8 @@ describe("node:crypto and its slow twin", () => {
           for (const blocks of [...cuts, 3])
             expect(Uint8Array.from(fast.next(blocks * 16))).toEqual(slow.next(blocks * 16));
           expect(Uint8Array.from(fast.next(7))).toEqual(slow.next(7));
-          const sealed = node.aeadSeal(key, nonce, text, associated);
-          expect(sealed).toEqual(referenceCrypto.aeadSeal(key, nonce, text, associated));
+          const sealed = seal(node, key, nonce, text, associated);
+          expect(sealed).toEqual(seal(referenceCrypto, key, nonce, text, associated));
           expect(node.aeadOpen(key, nonce, sealed, associated)).toEqual(text);
           const flipped = sealed.with(sealed.length - 1, (sealed.at(-1) as number) ^ 1);
           expect(node.aeadOpen(key, nonce, flipped, associated)).toBeNull();

@@ -4,7 +4,8 @@ import nacl from "tweetnacl";
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { NodeCrypto } from "../../../shared/node/crypto.ts";
 import { boxKeyOfIdentity, boxSecretOfSeed } from "../../../shared/secagg/box-key.ts";
-import { openVector, sealedLength, sealVector } from "../../../shared/secagg/sealed.ts";
+import { newSealableWords, openVector, sealedLength, sealVector } from "../../../shared/secagg/sealed.ts";
+import { bytesOf } from "../../../shared/secagg/mask.ts";
 import { boxKeyOf, openShares, sealShares } from "../../../shared/secagg/share-box.ts";
 import { fromBase64 } from "../../../shared/secagg/encoding.ts";
 import { referenceCrypto } from "../../reference/crypto.ts";
@@ -51,6 +52,20 @@ describe("a sealed vector", () => {
     const sealed = seal(plain);
     expect(sealed.length).toBe(sealedLength(length));
     expect(Buffer.compare(openVector(crypto, sid, "site-1", coordinator, sealed), plain)).toBe(0);
+  });
+
+  test.each([
+    [32, 1],
+    [32, 16_384],
+    [32, 16_385],
+    [16, 100_003],
+  ] as const)("words of %i bits with room around them are sealed in place, %i of them", (bits, length) => {
+    const words = newSealableWords(bits, length).map((_, i) => i * 40_503);
+    const own = newSealableWords(bits, length);
+    own.set(words);
+    const sealed = seal(bytesOf(own));
+    expect(sealed.buffer).toBe(own.buffer);
+    expect(Buffer.compare(openVector(crypto, sid, "site-1", coordinator, sealed), bytesOf(words))).toBe(0);
   });
 
   test("its slow twin opens it", () => {
