@@ -1,0 +1,90 @@
+/** `allulook simulate` as people run it: the same seed gives the same release, masked or not, and a report to look at. */
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+import { report as reportSchema, type Report } from "../../simulations/report/schema.ts";
+import { Machine } from "./machines.ts";
+import { scratch, SIZE } from "./small-federation.ts";
+
+const here = new Machine(null, "");
+const CANDIDATES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/snap/bin/chromium"];
+const executablePath = [process.env["ALLULOOK_CHROMIUM"] ?? "", ...CANDIDATES].find(
+  (path) => path !== "" && existsSync(path),
+);
+if (executablePath === undefined) {
+  process.stderr.write("A run's report.html was not opened: no Chromium here (set ALLULOOK_CHROMIUM to one)\n");
+}
+
+let place: Awaited<ReturnType<typeof scratch>>;
+const runs = new Map<string, Report>();
+
+async function simulate(name: string, ...words: string[]): Promise<Report> {
+  const out = join(place.dir, name);
+  const small = `--clients 4 --per-site 5 --rounds 2 --local-steps 1 --batch-size 2 --size ${SIZE}`.split(" ");
+  const { code, stderr } = await here.allulook("simulate", ...small, "--out", out, ...words);
+  expect([code, code === 0 ? "" : stderr]).toEqual([0, ""]);
+  return reportSchema.parse(JSON.parse(await readFile(join(out, "report.json"), "utf8")));
+}
+
+beforeAll(async () => {
+  place = await scratch();
+  runs.set("first", await simulate("first", "--seed", "3"));
+});
+afterAll(() => place.remove());
+
+const sha256 = (report: Report | undefined) => report?.release?.sha256;
+
+describe("the same seed", () => {
+  test("twice: the same release", async () => {
+    expect(sha256(await simulate("again", "--seed", "3", "--workers", "1"))).toBe(sha256(runs.get("first")));
+  });
+
+  test("without secure aggregation: the same release", async () => {
+    const off = await simulate("off", "--seed", "3", "--secure-aggregation", "off");
+    expect(runs.get("first")?.secureAggregation).toBe("malicious");
+    expect(off.secureAggregation).toBe("off");
+    expect(sha256(off)).toBe(sha256(runs.get("first")));
+  });
+
+  test("another seed: another release", async () => {
+    expect(sha256(await simulate("other", "--seed", "4"))).not.toBe(sha256(runs.get("first")));
+  });
+});
+
+test("report.json tells of every round and head, and of the release on disk", async () => {
+  const { rounds, release, model } = runs.get("first") as Report;
+  expect(rounds.map(({ round, status, survivors }) => [round, status, survivors])).toEqual([
+    [0, "completed", 4],
+    [1, "completed", 4],
+    [2, "completed", 4],
+  ]);
+  for (const { metrics } of rounds) expect(metrics).toHaveProperty("segmentation.mIoU");
+  expect(release).toMatchObject({ version: 2, dtype: "int8" });
+  const folder = join(place.dir, "first", "releases", "2");
+  expect((await here.allulook("release", "verify", folder)).code).toBe(0);
+  expect(model.params).toBeGreaterThan(100_000);
+});
+
+(executablePath === undefined ? test.skip : test)("report.html shows its curves in a browser", async () => {
+  const browser = await chromium.launch({ executablePath: executablePath as string, args: ["--no-sandbox"] });
+  try {
+    const page = await browser.newPage();
+    const complaints: string[] = [];
+    page.on("console", (message) => complaints.push(message.text()));
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    await page.goto(pathToFileURL(join(place.dir, "first", "report.html")).href);
+    await page.waitForSelector(".chart canvas");
+    const { curves, pictures } = await page.evaluate(() => ({
+      curves: document.querySelectorAll(".chart canvas").length,
+      pictures: [...document.images].filter((image) => image.complete && image.naturalWidth > 0).length,
+    }));
+    expect(curves).toBeGreaterThan(3);
+    expect(pictures).toBeGreaterThan(0);
+    expect(complaints).toEqual([]);
+  } finally {
+    await browser.close();
+  }
+});
