@@ -10,6 +10,15 @@ export function integer(text: string): number {
   return value;
 }
 
+/** A whole number of at least 1. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError("expected a whole number of at least 1");
+  }
+  return value;
+}
+
 /** A finite number. */
 export function number(text: string): number {
   const value = Number(text);

@@ -10,6 +10,7 @@ import { NodeCrypto } from "../shared/node/crypto.ts";
 import { readManifest } from "../shared/release/manifest.ts";
 import { checkFederationConfig } from "../coordinator/config.ts";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
+import { parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
 import { writeFileDurably } from "../shared/node/files.ts";
 import { setEngineEnvironment, loadEngine } from "../models/engine/node/load.ts";
@@ -78,7 +79,7 @@ export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<D
     dir: string,
   ): Promise<{ config: FederationConfig; clients: readonly ClientData[] }> {
     const labels = await labelsOfFolders([dir]);
-    const raw = federationConfig.parse({
+    const raw = {
       federation: "demo",
       seed,
       listen: { port: 0 },
@@ -87,8 +88,8 @@ export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<D
       schedule: { rounds, cohort: { min: from.clients, max: Math.max(64, from.clients) } },
       secureAggregation: { mode: from.mode },
       evaluation: { patience: "60s" },
-    });
-    const { config } = checkFederationConfig(raw, "demo");
+    };
+    const { config } = checkFederationConfig(parseConfig(federationConfig, raw, "demo"), "demo");
     const arranged = await arrange(config, [dir], from.clients, { by: "site" }, null, true);
     return { config: { ...config, evaluation: arranged.evaluation }, clients: arranged.clients };
   }

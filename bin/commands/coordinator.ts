@@ -1,7 +1,7 @@
 /** `allulook coordinator`: runs a federation's coordinator until it is stopped. */
 import { resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import pino from "pino";
 import { openCoordinator, type RunningCoordinator } from "../../coordinator/main.ts";
 import { interruptible, note, printResult } from "../output.ts";
@@ -17,7 +17,7 @@ export function register(program: Command): void {
     .description("run a federation's coordinator; goes on where it stopped, also after a crash")
     .requiredOption("--config <file>", "federation.yaml")
     .option("--exit-when-done", "end when the stop rule is met and the connected clients have the last release")
-    .option("--log <level>", "debug, info, warn or error", "warn")
+    .addOption(new Option("--log <level>").choices(["debug", "info", "warn", "error"]).default("warn"))
     .option("--json", "one JSON document on stdout at the end")
     .addHelpText("after", "\nExample: allulook coordinator --config fed/federation.yaml")
     .action(coordinate);

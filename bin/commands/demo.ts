@@ -1,11 +1,11 @@
 /** `allulook demo`: what `npm start` runs. */
 import { resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { CoordinatorStatus } from "../../coordinator/create.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { demo } from "../../simulations/demo.ts";
 import { summarise } from "../../simulations/report/summary.ts";
-import { integer } from "../numbers.ts";
+import { integer, positive } from "../numbers.ts";
 import { interruptible, note, printResult } from "../output.ts";
 import { roundLine } from "../progress.ts";
 
@@ -30,12 +30,14 @@ export function register(program: Command): void {
     .command("demo")
     .description("a whole federation of real processes on this machine, on generated rooms or your own data")
     .option("--data <dir>", "a dataset folder, split over the clients; without it, generated rooms")
-    .option("--clients <n>", "client processes", integer, 4)
-    .option("--rounds <n>", "rounds", integer, 3)
-    .option("--per-site <n>", "generated pictures per site", integer, 32)
-    .option("--local-steps <n>", "optimizer steps of a client in a round; default 20, with --data 60", integer)
+    .option("--clients <n>", "client processes", positive, 4)
+    .option("--rounds <n>", "rounds", positive, 3)
+    .option("--per-site <n>", "generated pictures per site", positive, 32)
+    .option("--local-steps <n>", "optimizer steps of a client in a round; default 20, with --data 60", positive)
     .option("--seed <n>", "seed of everything random in training", integer, 7)
-    .option("--secure-aggregation <mode>", "malicious, semi-honest or off", "malicious")
+    .addOption(
+      new Option("--secure-aggregation <mode>").choices(["malicious", "semi-honest", "off"]).default("malicious"),
+    )
     .option("--out <dir>", "where everything goes; a demo replaces an earlier demo's folder", "demo")
     .option("--json", "report.json on stdout")
     .addHelpText("after", "\nExample: allulook demo --data ./pictures --rounds 5 --out run")

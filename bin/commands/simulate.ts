@@ -12,7 +12,7 @@ import type { Partitioner } from "../../simulations/partition/partition.ts";
 import { report as reportSchema } from "../../simulations/report/schema.ts";
 import { run, SETUP_FILE, setupFile, type RunSetting } from "../../simulations/run.ts";
 import { summarise } from "../../simulations/report/summary.ts";
-import { integer, number } from "../numbers.ts";
+import { integer, number, positive } from "../numbers.ts";
 import { interruptible, printResult } from "../output.ts";
 import { liveProgress } from "../progress.ts";
 
@@ -46,11 +46,11 @@ export function register(program: Command): void {
     .option("--config <file>", "federation.yaml; the other options override it")
     .option("--data <dirs...>", "dataset folders; without them, generated rooms")
     .option("--eval-data <dir>", "score on this dataset instead of what the clients hold out")
-    .option("--clients <n>", "how many clients the data is split over", integer, 4)
+    .option("--clients <n>", "how many clients the data is split over", positive, 4)
     .option("--partition <how>", "site, iid, or dirichlet:ALPHA", "site")
-    .option("--per-site <n>", "generated pictures per site", integer, 40);
+    .option("--per-site <n>", "generated pictures per site", positive, 40);
   shared(simulate)
-    .option("--rounds <n>", "rounds", integer)
+    .option("--rounds <n>", "rounds", positive)
     .option("--secure-aggregation <mode>", "malicious, semi-honest or off")
     .option("--strategy <name>", "fedavg, fedprox, fedadam, fedyogi or fedadagrad")
     .addHelpText("after", "\nExample: allulook simulate --data ./pictures --clients 4 --rounds 5 --seed 7 --out run")
@@ -59,7 +59,7 @@ export function register(program: Command): void {
     .description("the same training centrally: the yardstick for a federation")
     .option("--data <dirs...>", "dataset folders; with --match those of that run unless given")
     .option("--eval-data <dir>", "score on this dataset instead of a held-out part")
-    .option("--epochs <n>", "passes over the training samples", integer)
+    .option("--epochs <n>", "passes over the training samples", positive)
     .option("--model <name>", "model name", "allulook4")
     .option("--match <report>", "report.json of a simulated run: as many examples, the same evaluation samples")
     .addHelpText("after", "\nExample: allulook train --match run/report.json --out central")
@@ -72,11 +72,11 @@ function shared(command: Command): Command {
     .option("--preset <name>", "nano, tiny, small or base")
     .option("--size <pixels>", "height and width the model works at", integer)
     .option("--modalities <list>", "modalities to use, such as rgb,depth; the others are withheld")
-    .option("--local-steps <n>", "optimizer steps of a client in a round", integer)
-    .option("--batch-size <n>", "samples of one step", integer)
+    .option("--local-steps <n>", "optimizer steps of a client in a round", positive)
+    .option("--batch-size <n>", "samples of one step", positive)
     .option("--learning-rate <x>", "of the client optimizer", number)
-    .option("--workers <n>", "training workers; default one per core", integer)
-    .option("--threads <n>", "threads of one operation", integer)
+    .option("--workers <n>", "training workers; default one per core", positive)
+    .option("--threads <n>", "threads of one operation", positive)
     .requiredOption("--out <dir>", "where report, releases and transcripts go")
     .option("--json", "one JSON document on stdout");
 }
@@ -116,6 +116,7 @@ function configured(
   const base = given ?? federationConfig.parse({ federation: "simulation", labels: fixed.labels });
   const { input, training, schedule } = base;
   const { localEpochs, ...steps } = training;
+  const mode = options.secureAggregation ?? base.secureAggregation.mode;
   const sameStrategy = options.strategy === undefined || options.strategy === base.strategy.name;
   const raw = {
     ...base,
@@ -136,10 +137,13 @@ function configured(
       optimizer: { ...training.optimizer, learningRate: options.learningRate ?? training.optimizer.learningRate },
     },
     strategy: sameStrategy ? base.strategy : { name: options.strategy },
-    secureAggregation: { ...base.secureAggregation, mode: options.secureAggregation ?? base.secureAggregation.mode },
+    secureAggregation: { ...base.secureAggregation, mode },
     schedule: {
       ...schedule,
       rounds: options.rounds ?? (given === null ? 5 : schedule.rounds),
+      // A trusted coordinator may sum any number; secure sums have a least size that options cannot undo.
+      minSurvivors:
+        given === null && mode === "off" ? Math.min(schedule.minSurvivors, fixed.clients) : schedule.minSurvivors,
       cohort: {
         ...schedule.cohort,
         min: given === null ? fixed.clients : Math.min(schedule.cohort.min, fixed.clients),
@@ -174,11 +178,11 @@ async function trainCommand(
   const seed = options.seed ?? matched?.config.seed ?? 7;
   const base =
     matched?.config ??
-    federationConfig.parse({
-      federation: "central",
-      labels: await labelsOfFolders(dirs),
-      model: { name: options.model },
-    });
+    parseConfig(
+      federationConfig,
+      { federation: "central", labels: await labelsOfFolders(dirs), model: { name: options.model } },
+      "options",
+    );
   const arranged =
     matched === null || options.data !== undefined
       ? await arrange(
