@@ -1,10 +1,7 @@
-/** The benchmarks by name. Each runs in a process of its own, so that its peak memory is its own. */
-import { engineConvolutions } from "./engine.ts";
-import { maskStream, masking } from "./masks.ts";
-import { deployedRounds } from "./deployed.ts";
-import { noOpRounds } from "./rounds.ts";
-import { federatedAgainstPlain, nanoTraining } from "./training.ts";
-
+/**
+ * The benchmarks by name. Each runs in a process of its own, so that its peak memory is its own, and loads only what it
+ * measures: a round that does not train loads no engine.
+ */
 /** Figures of one benchmark: numbers with their unit in the key. */
 export type Figures = Record<string, number | string>;
 
@@ -19,36 +16,44 @@ export const BENCHMARKS: readonly Benchmark[] = [
   {
     name: "engine-convolution",
     what: "3x3 convolution 64->64 at 56x56, batch 8, forward and backward",
-    run: engineConvolutions,
+    run: async () => (await import("./engine.ts")).engineConvolutions(),
   },
-  { name: "mask-stream", what: "AES-256-CTR mask stream of one core against memcpy", run: maskStream },
+  {
+    name: "mask-stream",
+    what: "AES-256-CTR mask stream of one core against memcpy",
+    run: async () => (await import("./masks.ts")).maskStream(),
+  },
   ...[1_000_000, 27_000_000].flatMap((params) =>
     [9, 20].map((neighbours) => ({
       name: `masking-${short(params)}-${neighbours}`,
       what: `one client's masking of ${short(params)} params for ${neighbours} neighbours`,
-      run: () => masking(params, neighbours),
+      run: async () => (await import("./masks.ts")).masking(params, neighbours),
     })),
   ),
   ...([10_000, 1_000_000, 27_000_000] as const).map((params) => ({
     name: `round-${short(params)}`,
     what: `simulated round of 10 clients that do not train, ${short(params)} params, no secure aggregation`,
-    run: () => noOpRounds(params, 10, "off"),
+    run: async () => (await import("./rounds.ts")).noOpRounds(params, 10, "off"),
   })),
   ...([100_000, 1_000_000, 27_000_000] as const).map((params) => ({
     name: `secure-round-${short(params)}`,
     what: `the same with secure aggregation against a malicious coordinator, ${short(params)} params`,
-    run: () => noOpRounds(params, 10, "malicious"),
+    run: async () => (await import("./rounds.ts")).noOpRounds(params, 10, "malicious"),
   })),
   {
     name: "deployed-round-1M",
     what: "secure round of a coordinator and 4 client processes over loopback that do not train, 1M params",
-    run: () => deployedRounds(1_000_000),
+    run: async () => (await import("./deployed.ts")).deployedRounds(1_000_000),
   },
-  { name: "nano-training", what: "Allulook4 nano at 128x128, batch 8, a worker per core", run: nanoTraining },
+  {
+    name: "nano-training",
+    what: "Allulook4 nano at 128x128, batch 8, a worker per core",
+    run: async () => (await import("./training.ts")).nanoTraining(),
+  },
   {
     name: "federated-against-plain",
     what: "a 155k-param CNN at 10 clients of 32 pictures of 64x64, against the plain training loop",
-    run: federatedAgainstPlain,
+    run: async () => (await import("./training.ts")).federatedAgainstPlain(),
   },
 ];
 
