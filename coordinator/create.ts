@@ -80,7 +80,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
       return { ...outcome, at: clock.now() };
     },
     keep: async (effect) => {
-      if (effect.type === "discard") for (const hash of effect.blobs) await parts.blobs.delete(hash);
+      if (effect.type === "discard") await throwAway(effect.blobs);
       else if (effect.type === "keep-transcript") await keepTranscript(parts, effect);
       else {
         const report = roundReport(effect.facts, effect.status, effect.endedAt, effect.reason, bytes.since());
@@ -101,6 +101,11 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
       if (ended !== undefined) outbox.send(client, { type: "ended", ended });
     },
   });
+  const throwAway = async (hashes: readonly Sha256[]): Promise<void> => {
+    // A client may have named bytes of the federation's own as its vector.
+    const needed = blobsInUse(driver.state, chain);
+    for (const hash of hashes) if (!needed.has(hash)) await parts.blobs.delete(hash);
+  };
   const passing = (event: RoundEvent): void => void driver.submit(event).catch(() => undefined);
   const operator = (type: "pause" | "resume" | "trigger"): Promise<void> => driver.submit({ type, at: clock.now() });
 
@@ -118,7 +123,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
         message: (client, message) => inbox.message(client, message),
         uploadLimit: (client, sid, hash) => (revoked(client) ? null : inbox.uploadLimit(client, sid, hash)),
         uploaded: async (client, sid, hash, length) => {
-          for (const old of inbox.takeLeftOvers(currentSum(driver.state)?.sid ?? null)) await parts.blobs.delete(old);
+          await throwAway(inbox.takeLeftOvers(currentSum(driver.state)?.sid ?? null));
           inbox.uploaded(client, sid, hash, length);
         },
         chain: async (after) => chain.linksAfter(after),
@@ -173,6 +178,12 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
     backoffMs: options.backoffMs,
     sidOf: (context) => sessionId(crypto, context),
   };
+}
+
+/** What the versions and the server's state are made of. */
+function blobsInUse(state: FederationState, chain: CoordinatorParts["chain"]): ReadonlySet<string> {
+  const links = chain.linksAfter(-1).flatMap(({ update, keyframe }) => [update, keyframe]);
+  return new Set([...state.serverStates, ...links.flatMap((ref) => (ref === null ? [] : [ref.sha256]))]);
 }
 
 /** One desk for the session under way. */

@@ -6,10 +6,11 @@ import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
 import { decodeServerState, encodeServerState } from "../optimizer/server-state-codec.ts";
 import { initialServerState, serverStep, type ServerState } from "../optimizer/server-optimizer.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
-import { isCoded } from "../../shared/errors.ts";
+import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import { evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
+import { HEAD_SCORE, HEADS, type Metrics } from "../../shared/release/scores.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import type { CoordinatorParts } from "./parts.ts";
 import type { DurableEvent, FederationState, Reason, RoundFacts, SumComplete } from "./state.ts";
@@ -87,6 +88,8 @@ export class Work {
     try {
       const { words, survivors } = await desk.total(sum);
       const { reference, quantized } = this.#parts.evaluator.score(this.#shapes.evaluation, words);
+      checkScores(reference, "R");
+      checkScores(quantized, "model/");
       const summary = { clients: survivors.length, metrics: plain(reference), modelMetrics: plain(quantized) };
       return { type: "evaluated", sid: sum.sid, summary };
     } catch (error) {
@@ -127,12 +130,27 @@ export class Work {
   }
 }
 
+/** Of sums in fixed point. */
+const ROUNDING = 1e-5;
+
 /** Errors that a repetition cannot mend; all others are thrown on. */
 function wrongSum(error: unknown): Reason {
   if (isCoded(error) && /^(AGGREGATE_|SECAGG_|STATISTIC_|UPDATE_|WIRE_HASH|ROUND_TOO_FEW)/.test(error.code)) {
     return { code: error.code, message: error.message };
   }
   throw error;
+}
+
+/** AGGREGATE_RANGE for a score outside [0, 1]: some client's counters cannot be right, and nobody can say whose. */
+function checkScores(metrics: Metrics, of: string): void {
+  for (const head of HEADS) {
+    const value = metrics[head]?.[HEAD_SCORE[head]];
+    if (value === undefined || value === null || (value >= 0 && value <= 1 + ROUNDING)) continue;
+    throw new CodedError("AGGREGATE_RANGE", `${head}.${HEAD_SCORE[head]} of ${of} is ${value}, expected 0 to 1`, {
+      field: `${head}.${HEAD_SCORE[head]}`,
+      got: value,
+    });
+  }
 }
 
 function plain(

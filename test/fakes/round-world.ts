@@ -26,7 +26,7 @@ import { clientName, type ClientName, type Sha256 } from "../../shared/ids.ts";
 import { brotli } from "../../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { boxSecretOfSeed } from "../../shared/secagg/box-key.ts";
-import { issueCertificate } from "../../shared/secagg/certificate.ts";
+import { issueCertificate, issueRevocationList, type RevocationList } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { toBase64 } from "../../shared/secagg/encoding.ts";
 import { federationId } from "../../shared/secagg/session.ts";
@@ -74,6 +74,7 @@ export class RoundWorld {
   readonly #logs = new Map<ClientName, RoundLog>();
   readonly #params = new Map<ClientName, ParamStore>();
   readonly #keys;
+  #revocations: RevocationList | null = null;
 
   constructor(parts: RoundWorldParts) {
     this.#parts = parts;
@@ -149,7 +150,7 @@ export class RoundWorld {
       publish: (input) => publish(context, input),
       keepTranscript: async (name, text) => void transcripts.set(name, text),
       enrolled: () => enrolled,
-      revocations: () => null,
+      revocations: () => this.#revocations,
       pause: nextTurn,
       observer: this.#parts.observer ?? {},
       options: { ...SIMULATED, ...this.#parts.options },
@@ -210,6 +211,13 @@ export class RoundWorld {
     this.#sessions.set(self.name, session);
     session.start();
     return session;
+  }
+
+  /** The authority revokes a membership. */
+  revoke(name: string): void {
+    const serials = this.#keys.filter((client) => client.name === name).map(({ certificate }) => certificate.serial);
+    const version = (this.#revocations?.version ?? 0) + 1;
+    this.#revocations = issueRevocationList(this.#authority, { federation: this.#federation, version, serials });
   }
 
   /** The client's process is killed: the connection breaks without a word, and its secrets are gone. */
