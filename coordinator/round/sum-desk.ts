@@ -162,8 +162,10 @@ export class SumDesk {
   /** Everybody who advertised; fixed once advertising has closed. */
   #roster(sum: Sum | SumComplete): Members {
     const { crypto, trust } = this.#parts;
-    // Expiry was judged when each advertised: an attempt that outlasts a certificate is finished.
-    this.#members ??= openRoster(crypto, trust(), this.#session, statements(sum.advertised), sum.startedAt);
+    // Expiry and revocation were judged when each advertised: an attempt that outlasts a certificate is finished, also
+    // by a process that takes over. Members judge the roster by their own list.
+    const then: Trust = { ...trust(), revoked: new Set() };
+    this.#members ??= openRoster(crypto, then, this.#session, statements(sum.advertised), sum.startedAt);
     return this.#members;
   }
 
@@ -223,8 +225,9 @@ export class SumDesk {
     const survivors: ClientName[] = [];
     const rejected: Record<ClientName, Exclusion> = {};
     for (const client of clients) {
-      const sealed = await blobs.get(sum.inputs[client]?.vector as Sha256);
       try {
+        // Damaged in the store it will not mend: the others go on.
+        const sealed = await blobs.get(sum.inputs[client]?.vector as Sha256);
         await addSealed(crypto, { sid: sum.sid, client, key: keys.box }, sealed, total, pause);
         survivors.push(client);
       } catch (error) {
