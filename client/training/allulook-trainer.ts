@@ -142,7 +142,7 @@ class AllulookTrainer implements Trainer {
         if (!Number.isFinite(loss)) {
           throw new CodedError("UPDATE_NOT_FINITE", `the loss is ${loss} at step ${step + 1}`, { step: step + 1 });
         }
-        optimizer.apply(gradient);
+        optimizer.apply(gradient, step / steps);
         step++;
         examplesSeen += drawn.length;
         lossSum += loss;

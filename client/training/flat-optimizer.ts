@@ -49,19 +49,33 @@ interface Slot {
 export class FlatOptimizer {
   readonly #values: tf.Variable;
   readonly #optimizer: tf.Optimizer;
+  readonly #settings: Settings;
 
   constructor(settings: Settings, initial: Float32Array) {
+    this.#settings = settings;
     this.#optimizer = OPTIMIZERS[settings.name](settings);
     const start = tf.tensor1d(initial.slice());
     this.#values = tf.variable(start);
     start.dispose();
   }
 
-  /** One step against the gradient. */
-  apply(gradient: Float32Array): void {
+  /** One step against the gradient; `done` is the share of the round's steps before it, in [0, 1). */
+  apply(gradient: Float32Array, done: number): void {
+    const { learningRate, decay } = this.#settings;
+    this.#setLearningRate(learningRate * (1 - decay * done));
     tf.tidy(() => {
       this.#optimizer.applyGradients({ [this.#values.name]: tf.tensor1d(gradient) });
     });
+  }
+
+  #setLearningRate(learningRate: number): void {
+    const optimizer = this.#optimizer as unknown as {
+      learningRate: number;
+      setLearningRate?: (value: number) => void;
+    };
+    // SGD and momentum hold it in a tensor, the others read the field at each step.
+    if (optimizer.setLearningRate === undefined) optimizer.learningRate = learningRate;
+    else optimizer.setLearningRate(learningRate);
   }
 
   /** A copy of the current values. */

@@ -45,7 +45,7 @@ input:
 training:
   localSteps: 20 # or localEpochs
   batchSize: 8
-  optimizer: { name: adam, learningRate: 0.002 }
+  optimizer: { name: adam, learningRate: 0.002, decay: 0.9 } # decay: share of the rate gone at the end of a round
 
 strategy: { name: fedavg } # fedavg | fedprox | fedadam | fedyogi | fedadagrad
 

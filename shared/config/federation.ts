@@ -13,6 +13,8 @@ const optimizer = z
   .strictObject({
     name: z.enum(["sgd", "momentum", "adam", "adamax", "rmsprop", "adagrad", "adadelta"]).default("adam"),
     learningRate: z.number().positive().max(10).default(0.002),
+    /** Share of the learning rate that is gone at the end of a round, linearly. */
+    decay: z.number().min(0).max(1).default(0.9),
     /** Of "momentum" alone; 0.9 unless given. */
     momentum: z.number().min(0).lt(1).optional(),
   })
