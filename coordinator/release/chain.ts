@@ -7,6 +7,7 @@ import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { canonicalBytes, type ParamLayout } from "../../shared/params/layout.ts";
 import type { Dtype, Fallback } from "../../shared/quantize/dtype.ts";
+import { l2Norm } from "../../shared/privacy/clip.ts";
 import { encodeKeyframe } from "../../shared/quantize/keyframe.ts";
 import { layoutHashOf } from "../../shared/quantize/pack.ts";
 import { encodeUpdate } from "../../shared/quantize/update.ts";
@@ -209,7 +210,8 @@ function exactCopy(layout: ParamLayout, params: Float32Array): Float32Array {
       got: params.length,
     });
   }
-  if (!params.every(Number.isFinite))
+  // The norm of finite float32 is finite in float64.
+  if (!Number.isFinite(l2Norm(params)))
     throw new CodedError("UPDATE_NOT_FINITE", "the initial params hold NaN or infinity");
   return params.slice();
 }

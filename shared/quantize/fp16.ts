@@ -47,3 +47,43 @@ const VALUES: Float32Array = Float32Array.from({ length: 0x10000 }, (_, bits) =>
 export function fromFp16(bits: number): number {
   return VALUES[bits] as number;
 }
+
+/** Values of one piece that stays in cache. */
+const PIECE = 4096;
+const differences = new Float32Array(PIECE);
+const differenceBits = new Uint32Array(differences.buffer);
+/** Magnitudes from 2^-14 up to below 65520, which round to a normal fp16 by adding to their bits. */
+const NORMAL_FROM = 0x38800000;
+const NORMAL_END = 0x477ff000;
+
+/** Writes fp16 of target - base into `halves`, and what a decoder makes of it into `out` (which may be `base`). */
+export function encodeFp16(target: Float32Array, base: Float32Array, halves: Uint16Array, out: Float32Array): void {
+  for (let at = 0; at < target.length; at += PIECE) {
+    const size = Math.min(PIECE, target.length - at);
+    for (let k = 0; k < size; k++) differences[k] = (target[at + k] as number) - (base[at + k] as number);
+    for (let k = 0; k < size; k++) {
+      const bits = differenceBits[k] as number;
+      const magnitude = bits & 0x7fffffff;
+      const half =
+        magnitude >= NORMAL_FROM && magnitude < NORMAL_END
+          ? ((bits >>> 16) & 0x8000) | ((magnitude - 0x37fff001 + ((magnitude >>> 13) & 1)) >>> 13)
+          : toFp16(differences[k] as number);
+      halves[at + k] = half;
+      const difference = VALUES[half] as number;
+      const from = base[at + k] as number;
+      out[at + k] = difference === 0 ? from : from + difference;
+    }
+  }
+}
+
+/** out = base + fp16, no difference leaves every bit; false when a value is not finite. `out` may be `base`. */
+export function decodeFp16(halves: Uint16Array, base: Float32Array, out: Float32Array): boolean {
+  let poison = 0;
+  for (let k = 0; k < halves.length; k++) {
+    const difference = VALUES[halves[k] as number] as number;
+    const from = base[k] as number;
+    poison += difference - difference;
+    out[k] = difference === 0 ? from : from + difference;
+  }
+  return poison === 0;
+}

@@ -15,7 +15,16 @@ export function channelMaxima(target: Float32Array, base: Float32Array, maxima: 
   const channels = maxima.length;
   let poison = 0;
   maxima.fill(0);
-  for (let i = 0; i < target.length;) {
+  if (channels === 1) {
+    let largest = 0;
+    for (let i = 0; i < target.length; i++) {
+      const size = Math.abs((target[i] as number) - (base[i] as number));
+      poison += size - size;
+      if (size > largest) largest = size;
+    }
+    maxima[0] = largest;
+  }
+  for (let i = 0; channels > 1 && i < target.length;) {
     for (let channel = 0; channel < channels; channel++, i++) {
       const size = Math.abs((target[i] as number) - (base[i] as number));
       poison += size - size;

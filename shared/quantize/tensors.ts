@@ -6,7 +6,7 @@ import { CodedError } from "../errors.ts";
 import type { Sha256 } from "../ids.ts";
 import { tensorValues, type ParamLayout, type TensorSlot } from "../params/layout.ts";
 import { channelsOf, type Dtype } from "./dtype.ts";
-import { FP16_MAX, fromFp16, toFp16 } from "./fp16.ts";
+import { decodeFp16, encodeFp16, FP16_MAX } from "./fp16.ts";
 import { channelMaxima, decodeInt8, encodeInt8 } from "./int8.ts";
 import { newPack, openPack, pieceOffsets, refuse, type PackKind } from "./pack.ts";
 
@@ -62,10 +62,7 @@ export function encodeTensors(
       else encodeInt8(values, from, scales, int8s(piece, scales.byteLength, slot.size), out);
     } else if (dtypes[i] === "fp16") {
       const halves = new Uint16Array(piece.buffer, piece.byteOffset, slot.size);
-      for (let k = 0; k < slot.size; k++) {
-        halves[k] = toFp16((values[k] as number) - (from[k] as number));
-        out[k] = plus(from[k] as number, fromFp16(halves[k] as number));
-      }
+      encodeFp16(values, from, halves, out);
     } else {
       const stored = floats(piece, slot.size);
       for (let k = 0; k < slot.size; k++) {
@@ -103,11 +100,13 @@ export function decodeTensors(
       // A tensor that did not change (frozen, or nobody's data reaches it) costs a copy.
       if (scales.every(isZero)) to.set(from);
       else decodeInt8(int8s(piece, scales.byteLength, slot.size), scales, from, to);
+    } else if (dtypes[i] === "fp16") {
+      const halves = new Uint16Array(piece.buffer, piece.byteOffset, slot.size);
+      if (!decodeFp16(halves, from, to)) refuse(`a value of ${slot.name} is not finite`);
     } else {
-      const halves = dtypes[i] === "fp16" ? new Uint16Array(piece.buffer, piece.byteOffset, slot.size) : null;
-      const whole = halves === null ? floats(piece, slot.size) : null;
+      const stored = floats(piece, slot.size);
       for (let k = 0; k < slot.size; k++) {
-        const value = halves === null ? ((whole as Float32Array)[k] as number) : fromFp16(halves[k] as number);
+        const value = stored[k] as number;
         if (!Number.isFinite(value)) refuse(`a value of ${slot.name} is not finite`);
         to[k] = plus(from[k] as number, value);
       }

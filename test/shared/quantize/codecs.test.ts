@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { layoutOf, tensorValues } from "../../../shared/params/layout.ts";
 import { channelsOf, dtypesOf, type Dtype } from "../../../shared/quantize/dtype.ts";
-import { FP16_MAX, fromFp16, toFp16 } from "../../../shared/quantize/fp16.ts";
+import { decodeFp16, encodeFp16, FP16_MAX, fromFp16, toFp16 } from "../../../shared/quantize/fp16.ts";
 import { decodeKeyframe, encodeKeyframe } from "../../../shared/quantize/keyframe.ts";
 import { decodeModel, deriveModel, encodeModel } from "../../../shared/quantize/model.ts";
 import { encodeTensors, decodeTensors } from "../../../shared/quantize/tensors.ts";
@@ -46,6 +46,28 @@ describe("fp16", () => {
     const all = Array.from({ length: 0x10000 }, (_, bits) => bits).filter((bits) => Number.isFinite(fromFp16(bits)));
     expect(all.length).toBe(2 * 31 * 1024);
     expect(all.filter((bits) => toFp16(fromFp16(bits)) !== bits)).toEqual([]);
+  });
+});
+
+describe("fp16 of whole vectors", () => {
+  test("agrees value by value with the conversion of one, over several pieces, in every range", () => {
+    const rng = Rng.of("halves");
+    const range = () => 2 ** (40 * rng.uniform() - 30);
+    const target = Float32Array.from({ length: 10_001 }, () => Math.min(1, Math.max(-1, rng.normal())) * range());
+    const base = target.map((value, i) => (i % 3 === 0 ? value : i % 3 === 1 ? 0 : 0.001));
+    const halves = new Uint16Array(target.length);
+    const out = new Float32Array(target.length);
+    encodeFp16(target, base, halves, out);
+    for (const [i, value] of target.entries()) {
+      const from = base[i] as number;
+      const half = toFp16(Math.fround(value - from));
+      expect(halves[i]).toBe(half);
+      expect(out[i]).toBe(fromFp16(half) === 0 ? from : Math.fround(from + fromFp16(half)));
+    }
+    const back = new Float32Array(target.length);
+    expect(decodeFp16(halves, base, back)).toBe(true);
+    expect(back).toEqual(out);
+    expect(decodeFp16(halves.with(7, 0x7c00), base, back)).toBe(false);
   });
 });
 
