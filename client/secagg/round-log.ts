@@ -65,6 +65,7 @@ export function checkJoin(entries: readonly RoundLogEntry[], context: SessionCon
 /**
  * May this site reveal shares for this survivor list? Against every list it recorded for the round, the new one must
  * be identical, or each of the two differences empty or of at least `minSurvivors` members: SECAGG_RETRY_ISOLATES.
+ * An evaluation counts the same version on the same data in every round: revealed once, only for the identical list.
  */
 export function checkReveal(
   entries: readonly RoundLogEntry[],
@@ -73,17 +74,20 @@ export function checkReveal(
   minSurvivors: number,
 ): void {
   const now = new Set(survivors);
+  const scoring = context.purpose === "evaluation";
   for (const entry of entries) {
-    if (entry.type !== "revealed" || entry.purpose !== context.purpose || entry.round !== context.round) continue;
-    if (entry.parentHash !== context.parentHash) throw parentChanged(context.round);
+    if (entry.type !== "revealed" || entry.purpose !== context.purpose) continue;
+    const sameParent = entry.parentHash === context.parentHash;
+    if (entry.round !== context.round && !(scoring && sameParent)) continue;
+    if (!sameParent) throw parentChanged(context.round);
     const before = new Set<string>(entry.survivors);
     const left = entry.survivors.filter((name) => !now.has(name));
     const came = survivors.filter((name) => !before.has(name));
     for (const group of [left, came]) {
-      if (group.length > 0 && group.length < minSurvivors) {
+      if (group.length > 0 && (scoring || group.length < minSurvivors)) {
         throw new CodedError(
           "SECAGG_RETRY_ISOLATES",
-          `attempt ${context.attempt}, with attempt ${entry.attempt}, would isolate ${group.join(", ")}`,
+          `attempt ${context.attempt}, with attempt ${entry.attempt} of round ${entry.round}, would isolate ${group.join(", ")}`,
           { round: context.round, isolated: group, minSurvivors },
         );
       }

@@ -54,6 +54,35 @@ describe("the retry rule", () => {
   });
 });
 
+describe("an evaluation, which is the same numbers in every round", () => {
+  const all = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  const scored: RoundLogEntry = { ...revealed(all), purpose: "evaluation" };
+  const again = { ...session, purpose: "evaluation", attempt: 1 } as const;
+  const isolates = (context: typeof again, list: readonly string[]) => {
+    try {
+      checkReveal([scored], context, list, 3);
+      return false;
+    } catch (error) {
+      expect(isCoded(error, "SECAGG_RETRY_ISOLATES")).toBe(true);
+      return true;
+    }
+  };
+
+  test("of one version is revealed again, in whatever round, for the identical list only", () => {
+    for (const round of [1, 2, 9]) {
+      expect(isolates({ ...again, round }, all)).toBe(false);
+      expect(isolates({ ...again, round }, all.slice(1))).toBe(true);
+      expect(isolates({ ...again, round }, all.slice(4))).toBe(true);
+      expect(isolates({ ...again, round }, [...all, "i"])).toBe(true);
+    }
+  });
+
+  test("of another version is free", () => {
+    const other = { ...again, round: 2, parentHash: "0".repeat(64) as typeof parentHash };
+    expect(isolates(other, all.slice(1))).toBe(false);
+  });
+});
+
 describe("joining", () => {
   test("only above everything joined before", () => {
     const joined: RoundLogEntry = { type: "joined", purpose, round: 3, attempt: 2, parentHash };
