@@ -46,7 +46,10 @@ export class MemoryStore implements FederationStore {
     }
     if (invitation.usedAt !== null) throw new CodedError("TOKEN_USED", "the invitation was used already");
     if (now >= invitation.expiresAt) throw new CodedError("TOKEN_EXPIRED", "the invitation has expired");
-    this.#invitations.set(tokenHash, { ...invitation, usedAt: now });
+    // Whoever holds an older invitation of this name must not take its place.
+    for (const [hash, other] of this.#invitations) {
+      if (other.name === client.name && other.usedAt === null) this.#invitations.set(hash, { ...other, usedAt: now });
+    }
     this.#clients.set(client.name, client);
   }
 

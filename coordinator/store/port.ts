@@ -47,7 +47,10 @@ export interface FederationStore {
   clients(): Promise<EnrolledClient[]>;
   putClient(client: EnrolledClient): Promise<void>;
   putInvitation(invitation: Invitation): Promise<void>;
-  /** Marks the invitation used and stores the client in one transaction; throws TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_USED. */
+  /**
+   * Marks the invitation and all others of its name used and stores the client, in one transaction; throws TOKEN_INVALID,
+   * TOKEN_EXPIRED, TOKEN_USED.
+   */
   redeem(tokenHash: Sha256, now: number, client: EnrolledClient): Promise<void>;
 
   putRound(record: RoundRecord): Promise<void>;

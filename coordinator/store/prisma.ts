@@ -177,6 +177,11 @@ class PrismaStore implements FederationStore {
             client: client.name,
           });
         }
+        // Whoever holds an older invitation of this name must not take its place.
+        await tx.invitation.updateMany({
+          where: { name: client.name, usedAt: null },
+          data: { usedAt: BigInt(Math.round(now)) },
+        });
         const row = fromClient(client);
         await tx.client.upsert({ where: { name: row.name }, create: row, update: row });
       }),

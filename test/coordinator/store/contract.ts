@@ -106,6 +106,21 @@ export function federationStoreContract(what: string, open: () => Promise<StoreU
       });
     });
 
+    test("an older invitation of the same name is worth nothing once one was redeemed; a later one is", async () => {
+      const invite = (digit: string, name: typeof alice) =>
+        under.store.putInvitation({ tokenHash: hash(digit), name, expiresAt: 1_000, usedAt: null });
+      await invite("1", alice);
+      await invite("2", alice);
+      await invite("3", bob);
+      await under.store.redeem(hash("2"), 1, client(alice, "a"));
+      await expect(under.store.redeem(hash("1"), 2, client(alice, "c"))).rejects.toMatchObject({ code: "TOKEN_USED" });
+      expect(await (await again()).clients()).toEqual([client(alice, "a")]);
+      await under.store.redeem(hash("3"), 2, client(bob, "b"));
+      await invite("4", alice);
+      await under.store.redeem(hash("4"), 3, client(alice, "c"));
+      expect((await under.store.clients()).find(({ name }) => name === alice)).toEqual(client(alice, "c"));
+    });
+
     test("two that redeem one invitation at once: exactly one succeeds", async () => {
       await under.store.putInvitation({ tokenHash: hash("1"), name: alice, expiresAt: 1_000, usedAt: null });
       const outcomes = await Promise.allSettled([
