@@ -1,6 +1,6 @@
-/** Brotli (RFC 7932) on Node's thread pool, with bounded output. */
+/** Brotli (RFC 7932), on Node's thread pool unless it is short, with bounded output. */
 import { promisify } from "node:util";
-import { brotliCompress, brotliDecompress, constants } from "node:zlib";
+import { brotliCompress, brotliCompressSync, brotliDecompress, constants } from "node:zlib";
 import { CodedError } from "../errors.ts";
 import type { Compression } from "../release/ports.ts";
 
@@ -10,11 +10,13 @@ const unpack = promisify(brotliDecompress);
 /** Quality 2: higher ones take several times as long for one percent less (docs/release-format.md has the figures). */
 const QUALITY = 2;
 
+/** So few bytes take less time than handing them to another thread. */
+const SHORT = 65_536;
+
 export const brotli: Compression = {
   async compress(bytes) {
-    return pack(bytes, {
-      params: { [constants.BROTLI_PARAM_QUALITY]: QUALITY, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
-    });
+    const params = { [constants.BROTLI_PARAM_QUALITY]: QUALITY, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length };
+    return bytes.length <= SHORT ? brotliCompressSync(bytes, { params }) : pack(bytes, { params });
   },
   async decompress(bytes, maxBytes) {
     try {
