@@ -3,7 +3,8 @@
  * option), trusting the system's certificates and, if given, the hospital's own. Connections only ever go outward.
  */
 import type { Agent as HttpAgent } from "node:http";
-import { rootCertificates } from "node:tls";
+import type { Socket } from "node:net";
+import { checkServerIdentity, rootCertificates, type PeerCertificate } from "node:tls";
 import { HttpsProxyAgent } from "https-proxy-agent";
 import { Agent, ProxyAgent, type Dispatcher } from "undici";
 import { CodedError } from "../../shared/errors.ts";
@@ -75,5 +76,17 @@ export function openRoute(url: URL, options: RouteOptions, environment: Environm
     requestTls: tls,
     proxyTls: tls,
   });
-  return { dispatcher, agent: new HttpsProxyAgent(proxy, tls), ca };
+  return { dispatcher, agent: new Tunnels(proxy, tls), ca };
+}
+
+/** Inside a tunnel a coordinator known by its IP address proves that address; HttpsProxyAgent alone expects "localhost". */
+class Tunnels extends HttpsProxyAgent<string> {
+  override connect(...[request, options]: Parameters<HttpsProxyAgent<string>["connect"]>): Promise<Socket> {
+    const checked = {
+      ...options,
+      checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+        checkServerIdentity(options.host ?? "", certificate),
+    };
+    return super.connect(request, checked as typeof options);
+  }
 }

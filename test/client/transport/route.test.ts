@@ -33,10 +33,11 @@ describe("proxies", () => {
     proxy.close();
   });
 
-  test("TLS goes through the proxy unbroken", async () => {
+  test.each(["", "address-"])("TLS goes through the proxy unbroken (%scert.pem)", async (names) => {
     const proxy = await openConnectProxy();
-    rig = await Rig.open({ listen: { tls: { cert: file("cert.pem"), key: file("key.pem") } } });
-    const ca = await readFile(file("cert.pem"), "utf8");
+    const [cert, key] = [file(`${names}cert.pem`), file(`${names}key.pem`)];
+    rig = await Rig.open({ listen: { tls: { cert, key } } });
+    const ca = await readFile(cert, "utf8");
     await sendAndUpload(await rig.connect("alice", { proxy: proxy.url, ca }));
     expect(proxy.tunnels.length).toBeGreaterThanOrEqual(2);
     proxy.close();
