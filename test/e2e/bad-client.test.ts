@@ -48,18 +48,15 @@ async function simulate(of: ReadonlyMap<ClientName, Trainer>): Promise<Simulatio
 function simulateWith(spoil: (result: TrainingResult, trainer: Trainer) => TrainingResult): Promise<SimulationResult> {
   const trainer = trainers.get(BAD) as Trainer;
   const train: Trainer["train"] = async (job) => spoil(await trainer.train(job), trainer);
-  return simulate(new Map([...trainers, [BAD, { ...trainer, train }]]));
+  const { layout, examples, evaluationExamples, statistics } = trainer;
+  const evaluate: Trainer["evaluate"] = (params, signal) => trainer.evaluate(params, signal);
+  const bad = { layout, examples, evaluationExamples, statistics, train, evaluate, dispose: () => {} };
+  return simulate(new Map([...trainers, [BAD, bad]]));
 }
 
 describe("a client whose training gives", () => {
   test.each<[string, string, string, (result: TrainingResult, trainer: Trainer) => TrainingResult]>([
     ["NaN everywhere", "UPDATE_NOT_FINITE", "NaN", (r) => ({ ...r, delta: r.delta.map(() => Number.NaN) })],
-    [
-      "a single infinity",
-      "UPDATE_NOT_FINITE",
-      "Infinity",
-      (r) => ({ ...r, delta: r.delta.with(r.delta.length >> 1, Number.POSITIVE_INFINITY) }),
-    ],
     [
       "a wrong shape",
       "UPDATE_SHAPE",
@@ -72,7 +69,6 @@ describe("a client whose training gives", () => {
       "values",
       (r, { layout }) => ({ ...r, delta: r.delta.subarray(0, layout.tensors.at(-1)?.offset) }),
     ],
-    ["a loss that is no number", "STATISTIC_INVALID", "", (r) => ({ ...r, lossSum: Number.NaN })],
     [
       "an exception",
       "TRAINING_FAILED",

@@ -1,7 +1,7 @@
 /** A line between clients and coordinator that keeps every byte that passes. */
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
-export interface Recording {
+interface Recording {
   readonly upstream: Buffer;
   readonly downstream: Buffer;
 }
