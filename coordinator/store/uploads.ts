@@ -6,8 +6,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { join } from "node:path";
-import { CodedError } from "../../shared/errors.ts";
+import { basename, join } from "node:path";
+import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { storageFailure, type FileBlobs } from "./blobs.ts";
 
@@ -17,6 +17,9 @@ const WRITE_BYTES = 1 << 20;
 const SYNC_EVERY_BYTES = 16 << 20;
 /** Pieces kept between hashing and writing; the sender waits beyond. */
 const WRITES_UNDER_WAY = 2;
+
+/** Uploads that one client may have begun in one session; an honest one has one. */
+const BEGUN_AT_MOST = 2;
 
 interface Progress {
   hash: Hash;
@@ -59,7 +62,7 @@ export class Uploads {
   /**
    * Takes the bytes from `offset` on and resolves when they are held; `complete` when they were the last of `length`
    * and the blob is durable. Throws UPLOAD_OFFSET (details.offset: where to go on), WIRE_OVERSIZE, WIRE_HASH (the
-   * partial file is thrown away), STORE_FULL. Bytes that arrived before the source failed are kept.
+   * partial file is thrown away), UPLOAD_REFUSED (too many begun), STORE_FULL. Bytes that arrived before the source failed are kept.
    */
   async receive(
     key: UploadKey,
@@ -80,6 +83,7 @@ export class Uploads {
     let file: FileHandle | null = null;
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      if (known === undefined) await this.#checkBegun(key);
       file = await open(path, "a+", 0o600);
       const { size } = await file.stat();
       if (progress.offset !== size) await rehash(progress, file, size);
@@ -101,7 +105,8 @@ export class Uploads {
       this.#progress.delete(path);
       return { offset: length, complete: true };
     } catch (error) {
-      if (error instanceof CodedError && (error.code === "WIRE_HASH" || error.code === "WIRE_OVERSIZE")) {
+      if (isCoded(error, "UPLOAD_REFUSED")) this.#progress.delete(path);
+      else if (error instanceof CodedError && (error.code === "WIRE_HASH" || error.code === "WIRE_OVERSIZE")) {
         this.#progress.delete(path);
         await rm(path, { force: true });
       }
@@ -110,6 +115,19 @@ export class Uploads {
       progress.busy = false;
       await file?.close();
     }
+  }
+
+  /** Every upload begun takes room on the disk until it is thrown away. */
+  async #checkBegun({ client, sid, hash }: UploadKey): Promise<void> {
+    const files = (await readdir(this.#folder)).map((name) => join(this.#folder, name));
+    // Those whose file is being made at this moment count, too.
+    const begun = new Set([...files, ...this.#progress.keys()]);
+    const others = [...begun].filter((path) => {
+      const [owner, session, blob] = basename(path).split(".");
+      return owner === client && session === sid && blob !== hash;
+    });
+    if (others.length < BEGUN_AT_MOST) return;
+    throw new CodedError("UPLOAD_REFUSED", `${client} has begun ${others.length} other uploads`, { client, sid });
   }
 
   /** Throws away what was begun and is not expected any more. */

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
@@ -121,6 +121,21 @@ describe("uploads in progress", () => {
       yield bytes.subarray(at, at + size);
     }
   }
+
+  test("a client begins two in one session and no more, also at once and after a restart", async () => {
+    const begin = (n: number, of = uploads, who = client) =>
+      of.receive({ client: who, sid, hash: sha256(Uint8Array.of(n)) }, 1_000, 0, pieces(new Uint8Array(10), 10));
+    const outcomes = await Promise.allSettled([1, 2, 3, 4, 5].map((n) => begin(n)));
+    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeLessThanOrEqual(2);
+    for (let n = 10; n < 15; n++) await begin(n).catch(() => {});
+    expect(await readdir(join(dir, "uploads"))).toHaveLength(2);
+    await expect(begin(20, new Uploads(join(dir, "uploads"), blobs))).rejects.toMatchObject({ code: "UPLOAD_REFUSED" });
+    // Another client, and what was begun before, go on.
+    await begin(1, uploads, "bob" as ClientName);
+    const [name] = (await readdir(join(dir, "uploads"))).filter((file) => file.startsWith("alice."));
+    const key = { client, sid, hash: name?.split(".")[2] as typeof sid };
+    expect(await uploads.receive(key, 1_000, 10, pieces(new Uint8Array(10), 10))).toMatchObject({ offset: 20 });
+  });
 
   test("any series of breaks, and restarts between them, ends in the same blob", async () => {
     await fc.assert(
