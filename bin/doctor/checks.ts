@@ -9,7 +9,7 @@ import { measureEngine } from "../../models/engine/measure.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
 
 /** How a check ended: "warning" works but worse than it could, "problem" does not work. */
-export type Level = "ok" | "warning" | "problem";
+type Level = "ok" | "warning" | "problem";
 
 export interface Finding {
   readonly check: "node" | "engine" | "database" | "disk" | "port" | "clock";

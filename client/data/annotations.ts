@@ -9,7 +9,7 @@ import { isInsideName } from "./paths.ts";
 /** V8 strings end at 512 MiB; beyond it the file must be split into several datasets. */
 export const MAX_JSON_BYTES = 480 * 1024 * 1024;
 /** Longest side of a picture in pixels. */
-export const MAX_SIDE = 32_768;
+const MAX_SIDE = 32_768;
 
 const fileName = z
   .string()

@@ -11,7 +11,7 @@ import { datasetOf, type DataProblem } from "./open-dataset.ts";
 import type { ClassCount, DataReport } from "./data-report.ts";
 import { readSource, type Source } from "./source.ts";
 
-export const MAX_PROBLEMS = 1000;
+const MAX_PROBLEMS = 1000;
 /** Metric depth beyond this, or below this all over, is a wrong unit. */
 const PLAUSIBLE_METERS = [0.01, 500] as const;
 

@@ -4,7 +4,7 @@ import { CodedError } from "../../shared/errors.ts";
 import { readSource, type Source } from "./source.ts";
 
 /** A name mapped onto this is left out of labels and losses, unless the federation has a class of that name. */
-export const LEAVE_OUT = "ignore";
+const LEAVE_OUT = "ignore";
 /** Pixels that no instance mask covers get this class, when the federation has it. */
 export const BACKGROUND = "background";
 

@@ -4,7 +4,7 @@ import { isAbsolute, join, posix, relative, sep } from "node:path";
 import { CodedError } from "../../shared/errors.ts";
 
 /** No single picture, depth map or mask may be larger than this many bytes. */
-export const MAX_FILE_BYTES = 256 * 1024 * 1024;
+const MAX_FILE_BYTES = 256 * 1024 * 1024;
 
 /**
  * True when a name from annotations.json stays inside the folder by its letters alone: relative, forward slashes,
@@ -42,7 +42,7 @@ export async function readInside(root: string, name: string): Promise<Buffer> {
 }
 
 /** The real path of `name` below `root`. Errors as {@link readInside}. */
-export async function resolveInside(root: string, name: string): Promise<string> {
+async function resolveInside(root: string, name: string): Promise<string> {
   if (!isInsideName(name)) throw outside(name);
   let path: string;
   try {

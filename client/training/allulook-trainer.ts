@@ -22,7 +22,7 @@ import { SampleCache } from "./sample-cache.ts";
 import { lossAndGradient, uncertaintyCount } from "./step.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
 
-export type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation">;
+type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation">;
 
 export interface TrainerOptions {
   readonly config: TrainerConfig;

@@ -41,7 +41,7 @@ export interface EncodedUpdate {
  * This client's own check, before anything leaves it. UPDATE_SHAPE; UPDATE_NOT_FINITE names the tensor.
  * @returns the delta's L2 norm
  */
-export function checkUpdate(delta: Float32Array, params: ParamLayout): number {
+function checkUpdate(delta: Float32Array, params: ParamLayout): number {
   if (delta.length !== params.length) {
     throw new CodedError("UPDATE_SHAPE", `the update has ${delta.length} values, the model ${params.length}`, {
       expected: params.length,

@@ -67,13 +67,9 @@ export const PRESETS = {
   },
 } as const satisfies Record<string, Preset>;
 
-export type PresetName = keyof typeof PRESETS;
-
 /** Attention heads of every attention in the model. */
 export const HEADS = 4;
 /** Encoder layers. */
 export const ENCODER_LAYERS = 6;
-/** Picture sides are multiples of this. */
-export const STRIDE = 32;
 /** Pixels per side of the cell that one token stands for. */
 export const TOKEN_STRIDE = 16;

@@ -14,9 +14,9 @@ export const FIXED_POINT = 2 ** 20;
 /** One picture's mean error counts for at most this much, so that no sum of 2^20 pictures leaves 2^53. */
 const MAX_DEPTH_ERROR = 4096;
 
-export type Head = "segmentation" | "detection" | "depth" | "depthCompletion" | "scene";
+type Head = "segmentation" | "detection" | "depth" | "depthCompletion" | "scene";
 
-export interface StatisticsSlot {
+interface StatisticsSlot {
   readonly name: string;
   /** Index of the first value. */
   readonly offset: number;

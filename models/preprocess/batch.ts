@@ -12,7 +12,7 @@ import { TEXT_FEATURES, TEXT_WORDS } from "./text.ts";
 
 /** Strides of the outputs. */
 export const SEGMENTATION_STRIDE = 2;
-export const DETECTION_STRIDE = 4;
+const DETECTION_STRIDE = 4;
 export const DEPTH_STRIDE = 4;
 
 /** Frozen constants of the picture normalisation: close to the mean and deviation of natural pictures. */

@@ -43,7 +43,7 @@ const model = z.strictObject({
   fp32SizeBytes: z.int().min(0),
 });
 
-export const manifest = z.strictObject({
+const manifest = z.strictObject({
   format: z.literal(1),
   federation: sha256Hex,
   name: z.string().max(64),

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { certificate } from "./certificate.ts";
-import { clientName, sha256Hex } from "../ids.ts";
+import { clientName, sha256Hex, type Sha256 } from "../ids.ts";
 import { base64Of, statement } from "./signed.ts";
 
 /** One client more than the largest cohort the federation schema takes. */
@@ -61,12 +61,13 @@ export const survivors = z.strictObject({
 });
 export type Survivors = z.infer<typeof survivors>;
 
-/** 7. survivor -> coordinator: "this is the list I saw". */
-export const consistency = z.strictObject({
-  /** `consistencyDigest` of `roster.ts`. */
-  digest: sha256Hex,
-});
-export type Consistency = z.infer<typeof consistency>;
+/**
+ * 7. survivor -> coordinator: "this is the list I saw". Never parsed: everyone knows the one right payload
+ * (`consistencyPayload` of `roster.ts`) and compares text.
+ */
+export interface Consistency {
+  readonly digest: Sha256;
+}
 
 /** 8. coordinator -> survivors: signatures under one and the same consistency payload. */
 export const signatures = z.strictObject({

@@ -5,7 +5,7 @@
  */
 import type { SecureRng } from "../rng/secure.ts";
 
-export const MAX_SHARES = 255;
+const MAX_SHARES = 255;
 /** Secrets and shares are 32 bytes: eight words of four field elements. */
 const WORDS = 8;
 

@@ -25,7 +25,7 @@ export function base64Of(length: number) {
   return z.string().regex(new RegExp(`^[A-Za-z0-9_-]{${characters}}$`), `base64url of ${length} bytes`);
 }
 
-export const step = z.enum([
+const step = z.enum([
   // client -> coordinator
   "advertise-keys",
   "share-keys",

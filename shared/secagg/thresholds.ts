@@ -10,7 +10,7 @@ export type SecureMode = "malicious" | "semi-honest";
 /** Smallest survivors' minimum that a configuration may ask for. */
 export const LEAST_SURVIVORS = 3;
 /** The complete graph is used up to this cohort. */
-export const COMPLETE_GRAPH_MAX = 64;
+const COMPLETE_GRAPH_MAX = 64;
 
 export interface Thresholds {
   /** Shares that give back a self-mask seed b, out of n (the client holds one of its own). */

@@ -64,7 +64,7 @@ export function readStatistics(layout: VectorLayout, sum: Words): Record<string,
 const REAL_SCALE = 2 ** 20;
 
 /** The two statistics that carry the real number `name` (training losses can be negative). */
-export function realNames(name: string): [string, string] {
+function realNames(name: string): [string, string] {
   return [`${name}+`, `${name}-`];
 }
 
@@ -82,7 +82,7 @@ export function readReal(statistics: Statistics, name: string): number {
 }
 
 /** What rides with every update: coordinates beyond the bound, local examples, examples processed, their summed loss. */
-export const TRAINING_STATISTICS = ["clipped", "examples", "examplesSeen", ...realNames("loss")] as const;
+const TRAINING_STATISTICS = ["clipped", "examples", "examplesSeen", ...realNames("loss")] as const;
 
 /** The vector of a training round. */
 export function trainingLayout(config: { wordBits: WordBits; cohortMax: number; coordinates: number }): VectorLayout {

@@ -69,7 +69,6 @@ export type CoordinatorMessage = z.infer<typeof coordinatorMessage>;
 
 /** What a receiver answers to every message once it is durable, or why it is refused. */
 export const ack = z.union([z.strictObject({ ok: z.literal(true) }), z.strictObject({ error: reason })]);
-export type Ack = z.infer<typeof ack>;
 
 /** HTTP: enrolment. */
 export const joinRequest = z.strictObject({

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { sha256Hex } from "../ids.ts";
 
-export const blob = z.strictObject({ sha256: sha256Hex, bytes: z.int().min(0) });
+const blob = z.strictObject({ sha256: sha256Hex, bytes: z.int().min(0) });
 export type BlobRef = z.infer<typeof blob>;
 
 /** One committed version, signed by the coordinator over the canonical JSON of the other fields. */

@@ -1,7 +1,7 @@
 /** Which curves the report draws, from the rounds' entries. */
 import type { Report, RoundEntry } from "./schema.ts";
 
-export interface Series {
+interface Series {
   readonly label: string;
   readonly role: "main" | "second" | "baseline";
   readonly values: readonly (number | null)[];

@@ -135,7 +135,7 @@ function sampleOf(picture: RoomPicture): Pick<Sample, "width" | "height" | "rgb"
 }
 
 /** Exactly what the reader makes of the same readings in a PNG. */
-export function toMeters(raw: Uint16Array): DepthMap {
+function toMeters(raw: Uint16Array): DepthMap {
   const values = new Float32Array(raw.length);
   const valid = new Uint8Array(raw.length);
   for (let i = 0; i < raw.length; i++) {

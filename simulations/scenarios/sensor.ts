@@ -5,7 +5,7 @@ import type { Render } from "./shade.ts";
 /** Depth leaves the sensor in millimetres; this is the dataset's `unit_m`. */
 export const METERS_PER_UNIT = 0.001;
 /** Farther away there is no reading. */
-export const RANGE_METERS = 9;
+const RANGE_METERS = 9;
 
 /** sRGB-like gamma of 2.2 for light in steps of 1/4096. */
 const GAMMA = Float32Array.from({ length: 4097 }, (_, i) => 255 * (i / 4096) ** (1 / 2.2));

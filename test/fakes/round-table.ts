@@ -17,7 +17,7 @@ import {
 } from "../../coordinator/round/state.ts";
 import { currentSum, initialState, transition } from "../../coordinator/round/transition.ts";
 
-export const SERVER_STATE = "5".repeat(64) as Sha256;
+const SERVER_STATE = "5".repeat(64) as Sha256;
 
 export function fakeRules(changes: Partial<Rules> = {}): Rules {
   return {

@@ -37,7 +37,7 @@ const CONFIG = federationConfig.parse({
 });
 
 /** One client's connection, as the coordinator's end sees it. */
-export class FakeLine implements ClientTransport {
+class FakeLine implements ClientTransport {
   readonly sent: ClientMessage[] = [];
   readonly uploads = new Map<string, Uint8Array>();
   readonly world: SessionWorld;

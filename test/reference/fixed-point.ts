@@ -1,7 +1,7 @@
 /** The slow twin of `shared/quantize/fixed-point.ts`: one coordinate at a time, as docs/protocol.md writes it. */
 
 /** Nearest integer, ties to even. */
-export function roundTiesToEven(x: number): number {
+function roundTiesToEven(x: number): number {
   const floor = Math.floor(x);
   const rest = x - floor;
   if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;

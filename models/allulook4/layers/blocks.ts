@@ -8,7 +8,7 @@ import { rmsGroupNorm } from "../../kernels/norm.ts";
 import { averageBlocks } from "../../kernels/resample.ts";
 import { AllulookLayer, groupsOf, inputShapes, type LayerConfig, read, type Shape, strided } from "./layer.ts";
 
-export interface BlockConfig extends LayerConfig {
+interface BlockConfig extends LayerConfig {
   filters: number;
   /** 1, or 2 to halve the map. */
   stride: number;

@@ -76,7 +76,7 @@ export async function downloadArchive(archive: Archive, folder: string): Promise
 }
 
 /** SHA-256 of a file as lower-case hexadecimal. */
-export async function sha256OfFile(path: string): Promise<string> {
+async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest("hex");

@@ -206,7 +206,7 @@ console.log("version=" + b.TF_Version);
  *
  * @throws CodedError ENGINE_PROVISION with what the trial said
  */
-export async function tryAddon(addon: string): Promise<string> {
+async function tryAddon(addon: string): Promise<string> {
   const env = { TF_CPP_MIN_LOG_LEVEL: "2" };
   const trial = await runCommand(process.execPath, ["-e", TRIAL, addon], {
     timeoutMs: 120_000,

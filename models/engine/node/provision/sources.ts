@@ -19,7 +19,7 @@ export interface Archive {
   readonly sha256: string;
 }
 
-export interface LibrarySource {
+interface LibrarySource {
   readonly version: string;
   /** File names of the libraries, in the order in which they are linked. */
   readonly libraries: readonly string[];

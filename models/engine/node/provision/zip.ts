@@ -10,7 +10,7 @@ import { pipeline } from "node:stream/promises";
 import { crc32, createInflateRaw } from "node:zlib";
 import { CodedError } from "../../../../shared/errors.ts";
 
-export interface ZipEntry {
+interface ZipEntry {
   readonly name: string;
   readonly method: number;
   readonly crc32: number;
@@ -28,7 +28,7 @@ const MAX_COMMENT = 65_535;
  *
  * @throws CodedError ENGINE_ARCHIVE when it is not a ZIP archive, or one larger than 4 GiB
  */
-export async function readZipEntries(file: FileHandle): Promise<ZipEntry[]> {
+async function readZipEntries(file: FileHandle): Promise<ZipEntry[]> {
   const { size } = await file.stat();
   const tail = Buffer.alloc(Math.min(size, 22 + MAX_COMMENT));
   await file.read(tail, 0, tail.length, size - tail.length);
