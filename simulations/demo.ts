@@ -40,6 +40,8 @@ export interface DemoSetting {
 /** A folder that an earlier demo made, and may therefore be replaced. */
 const MARKER = ".allulook-demo";
 const POLL_MS = 250;
+/** Rounds that may fail in a row. */
+const MOST_FAILURES = 3;
 
 export interface DemoResult extends WrittenReport {
   readonly report: Report;
@@ -85,7 +87,11 @@ export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<D
       listen: { port: 0 },
       labels,
       training: { localSteps: from.localSteps },
-      schedule: { rounds, cohort: { min: from.clients, max: Math.max(64, from.clients) } },
+      schedule: {
+        rounds,
+        cohort: { min: from.clients, max: Math.max(64, from.clients) },
+        phaseDeadlines: { recruit: "60s" },
+      },
       secureAggregation: { mode: from.mode },
       evaluation: { patience: "60s" },
     };
@@ -118,13 +124,21 @@ async function follow(
 ): Promise<void> {
   const ended = exitOf(coordinator);
   let told = 0;
+  let before = "";
   while (isRunning(coordinator) && !signal.aborted) {
     const status = await deployment.status();
     if (status !== null) {
       onStatus(status);
-      const all = status.completed + 1 > told ? await deployment.rounds() : [];
+      const now = `${status.round} ${status.phase}`;
+      const all = now === before ? [] : await deployment.rounds();
+      before = now;
       for (const round of all.slice(told)) onRound(round);
       told = Math.max(told, all.length);
+      // A deployed coordinator goes on trying for days; nobody waits for that here.
+      const last = all.slice(-MOST_FAILURES);
+      if (last.length === MOST_FAILURES && last.every((round) => round.status === "failed")) {
+        throw new CodedError("ROUND_FAILED", last.at(-1)?.reason?.message ?? "no round is completed");
+      }
     }
     const dead = deployment.sites.find(({ name }) => failed(deployment, name));
     if (dead !== undefined && isRunning(coordinator)) {

@@ -71,6 +71,16 @@ const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
 /** Long enough for any simulation; certificates are made anew for each. */
 const VALID_MS = 366 * 86_400_000;
 
+/** How long a retry looks for more clients where all are in this process: whoever was left out does not come back. */
+const RETRY_MS = 5_000;
+
+/** The recruiting deadline is the coordinator's own: the training plan and its hash stay as they are. */
+function withoutReturners(config: FederationConfig): FederationConfig {
+  const { schedule } = config;
+  const recruit = Math.min(schedule.phaseDeadlines.recruit, RETRY_MS);
+  return { ...config, schedule: { ...schedule, phaseDeadlines: { ...schedule.phaseDeadlines, recruit } } };
+}
+
 /** Runs the federation to its stop rule. `signal` ends it after the round under way. */
 export async function simulateFederation(
   setting: SimulatedFederation,
@@ -108,7 +118,7 @@ export async function simulateFederation(
   let release: Release | null = null;
   const rounds: RoundReport[] = [];
   const coordinator = createCoordinator({
-    config,
+    config: withoutReturners(config),
     federation: members.federation,
     authorityKey: members.authorityKey,
     keys,

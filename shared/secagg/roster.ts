@@ -8,7 +8,7 @@ import type { ClientName, Sha256 } from "../ids.ts";
 import { verifyCertificate, type Trust } from "./certificate.ts";
 import type { CryptoPort } from "./crypto-port.ts";
 import { compareNames, encodeTuple, fromBase64 } from "./encoding.ts";
-import { advertiseKeys, type AdvertiseKeys } from "./messages.ts";
+import { advertiseKeys, type AdvertiseKeys, type Consistency } from "./messages.ts";
 import type { Session } from "./session.ts";
 import { COORDINATOR, parsePayload, verifyStatement, type Statement } from "./signed.ts";
 
@@ -121,5 +121,5 @@ export function consistencyDigest(
 
 /** The payload of a consistency signature: everyone can write it down for everyone else. */
 export function consistencyPayload(digest: Sha256): string {
-  return JSON.stringify({ digest });
+  return JSON.stringify({ digest } satisfies Consistency);
 }
