@@ -46,6 +46,11 @@ export const BENCHMARKS: readonly Benchmark[] = [
     run: async () => (await import("./deployed.ts")).deployedRounds(1_000_000),
   },
   {
+    name: "transfer-108MB",
+    what: "upload and download through the real server against receive + hash + fsync, and read + send",
+    run: async () => (await import("./transfer.ts")).transfers(108),
+  },
+  {
     name: "nano-training",
     what: "Allulook4 nano at 128x128, batch 8, a worker per core",
     run: async () => (await import("./training.ts")).nanoTraining(),
