@@ -102,6 +102,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
     },
   });
   const throwAway = async (hashes: readonly Sha256[]): Promise<void> => {
+    if (hashes.length === 0) return;
     // A client may have named bytes of the federation's own as its vector.
     const needed = blobsInUse(driver.state, chain);
     for (const hash of hashes) if (!needed.has(hash)) await parts.blobs.delete(hash);
