@@ -12,6 +12,8 @@ const MISSED_WHILE_CONNECTED = 10;
 const RETURN_MS = 10_000;
 /** How long a connected client usually takes, at most, to read the plan and say that it is ready. */
 const SETTLE_MS = 3_000;
+/** Who came and went without saying so is not waited for again within this time. */
+const IN_VAIN_MS = 60_000;
 /** Training without any progress for so long is given up. */
 const STALLED_MS = 30 * 60_000;
 
@@ -46,7 +48,9 @@ export function hear(presence: Presence, event: PassingEvent): Presence {
     }
     case "connected": {
       // Perhaps another process than before: it says itself when it is ready (again), which takes a moment.
-      const expectedUntil = Math.max(memberOf(presence, event.client).expectedUntil, event.at + SETTLE_MS);
+      const before = memberOf(presence, event.client);
+      const inVain = before.readyAt === null && event.at - before.lastSeen < IN_VAIN_MS;
+      const expectedUntil = inVain ? before.expectedUntil : Math.max(before.expectedUntil, event.at + SETTLE_MS);
       return update(presence, event.client, { connected: true, lastSeen: event.at, readyAt: null, expectedUntil });
     }
     case "disconnected":
@@ -57,12 +61,11 @@ export function hear(presence: Presence, event: PassingEvent): Presence {
     case "installed":
       return update(presence, event.client, { lastSeen: event.at, version: event.version });
     case "heartbeat": {
-      const before = memberOf(presence, event.client);
-      const same = before.sid === event.sid && before.progress?.step === event.progress?.step;
-      const progress =
-        event.progress === null
-          ? null
-          : { ...event.progress, changedAt: same && before.progress !== null ? before.progress.changedAt : event.at };
+      const { sid, progress: known } = memberOf(presence, event.client);
+      // Steps back are no progress: else a client could stay at it for ever.
+      const stands =
+        known !== null && event.progress !== null && sid === event.sid && event.progress.step <= known.step;
+      const progress = event.progress === null ? null : stands ? known : { ...event.progress, changedAt: event.at };
       return update(presence, event.client, { lastSeen: event.at, sid: event.sid, progress });
     }
   }

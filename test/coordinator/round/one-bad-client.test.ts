@@ -6,6 +6,7 @@ import { currentSum } from "../../../coordinator/round/transition.ts";
 import type { BlobStore } from "../../../coordinator/store/port.ts";
 import type { CoordinatorTransportEvents } from "../../../coordinator/transport/port.ts";
 import type { ClientName, Sha256 } from "../../../shared/ids.ts";
+import { fakeRules, RoundTable } from "../../fakes/round-table.ts";
 import { RoundWorld, type RoundWorldParts } from "../../fakes/round-world.ts";
 import { FakeTrainer } from "../../fakes/trainer.ts";
 
@@ -131,6 +132,56 @@ describe("a member revoked while a round is under way", () => {
     expect(reason).toMatchObject({ code: "DONE" });
     expect(reports.at(-1)).toMatchObject({ round: 1, status: "completed", survivors: 4 });
   }, 10_000);
+});
+
+describe("a client that only pretends", () => {
+  const rules = fakeRules({
+    cohort: { fraction: 1, min: 3, max: 16, overSelect: 1 },
+    evaluation: { every: 0, patienceMs: 1 },
+  });
+  const honest = ["a", "b", "c"];
+
+  test("to be about to come, again and again, does not keep the others from beginning", () => {
+    const table = new RoundTable(rules);
+    table.feed({ type: "started", at: table.now, enrolled: [...honest, "z"] as ClientName[] });
+    table.come(...honest);
+    // Started again every two seconds by its machine, and dead before it has read the plan.
+    for (let i = 0; i < 30 && table.phase === "recruiting"; i++) {
+      table.feed({ type: "connected", at: table.now, client: "z" as ClientName });
+      table.pass(1_000, honest);
+      table.go("z");
+      table.pass(1_000, honest);
+    }
+    expect(table.phase).toBe("training advertising-keys");
+  });
+
+  test("one that comes back once is still waited for", () => {
+    const table = new RoundTable(rules);
+    table.come(...honest.slice(0, 2), "z");
+    table.go("z");
+    table.pass(20_000, honest.slice(0, 2));
+    table.feed({ type: "connected", at: table.now, client: "z" as ClientName });
+    table.feed({ type: "connected", at: table.now, client: "c" as ClientName });
+    table.feed({ type: "ready", at: table.now, client: "c" as ClientName, version: 0 });
+    expect(currentSum(table.state)).toBeNull();
+    table.feed({ type: "ready", at: table.now, client: "z" as ClientName, version: 0 });
+    expect(currentSum(table.state)?.invited).toEqual(["a", "b", "c", "z"]);
+  });
+
+  test("to train, back and forth, is given up like one that stands still", () => {
+    const table = new RoundTable({ ...rules, cohort: { ...rules.cohort, min: 4 } });
+    table.come(...honest, "z");
+    while (table.phase !== "training collecting-masked-inputs") table.answer(...honest, "z");
+    table.answer(...honest);
+    const sid = currentSum(table.state)?.sid ?? null;
+    for (let i = 0; i < 500 && table.phase === "training collecting-masked-inputs"; i++) {
+      const progress = { step: i % 2, steps: 2 };
+      table.feed({ type: "heartbeat", at: table.now, client: "z" as ClientName, sid, progress });
+      table.pass(5_000, honest);
+      table.feed({ type: "heartbeat", at: table.now, client: "z" as ClientName, sid, progress });
+    }
+    expect(table.phase).toBe("training checking-consistency");
+  });
 });
 
 describe("a damaged store", () => {
