@@ -4,6 +4,8 @@ import { z } from "zod";
 export const clientName = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "1 to 63 lower-case letters, digits and hyphens")
+  // Records are kept by client: a name that every object has would seem to be in all of them.
+  .refine((name) => !(name in {}), "another name than JavaScript's own `constructor`")
   .brand<"ClientName">();
 export type ClientName = z.infer<typeof clientName>;
 
