@@ -51,7 +51,7 @@ strategy: { name: fedavg } # fedavg | fedprox | fedadam | fedyogi | fedadagrad
 
 schedule:
   rounds: 20
-  every: continuous # continuous | manual | an interval (6h) | a window ("Mon-Fri 19:00-06:00 Europe/Berlin")
+  every: continuous # continuous | manual (allulook resume --now) | an interval (6h) | a window ("Mon-Fri 19:00-06:00 Europe/Berlin")
   cohort: { fraction: 1.0, min: 4, max: 64, overSelect: 1.3 }
   minSurvivors: 3
 

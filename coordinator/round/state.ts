@@ -7,7 +7,7 @@
 import type { ClientName, Purpose, Sha256 } from "../../shared/ids.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
 import type { SignedStep } from "../../shared/secagg/signed.ts";
-import type { Transcript } from "./transcript.ts";
+import type { Transcript } from "../../shared/secagg/transcript.ts";
 
 export interface Reason {
   readonly code: string;

@@ -1,33 +1,11 @@
-/**
- * What a session leaves behind for anyone to check afterwards: who advertised, who survived with which masked input,
- * who signed the list, and what came of it. Each names the digest of the one before it, and the digest of the newest
- * enters the next session's id, so that two views of one round cannot both go on.
- */
-import { hashOf } from "../../shared/canonical.ts";
-import type { ClientName, Sha256 } from "../../shared/ids.ts";
-import type { SessionContext } from "../../shared/secagg/session.ts";
+/** Writes a session's transcript (`shared/secagg/transcript.ts`) from what the coordinator saw of it. */
+import type { ClientName } from "../../shared/ids.ts";
 import { statementOf, type SignedStep, type Statement } from "../../shared/secagg/signed.ts";
+import type { Transcript } from "../../shared/secagg/transcript.ts";
 import { sortedNames } from "./rules.ts";
 import type { ByClient, Reason, Sum, SumComplete } from "./state.ts";
 
-export interface Transcript {
-  readonly schema: 1;
-  readonly session: SessionContext;
-  readonly sid: Sha256;
-  readonly mode: "malicious" | "semi-honest" | "off";
-  readonly invited: readonly ClientName[];
-  /** The clients' signed statements, sorted by name. */
-  readonly advertised: readonly Statement[];
-  readonly shared: readonly ClientName[];
-  readonly maskedInputs: readonly Statement[];
-  readonly consistency: readonly Statement[];
-  readonly excluded: readonly { readonly client: ClientName; readonly code: string }[];
-  readonly outcome: "completed" | "failed" | "void";
-  readonly reason: Reason | null;
-  /** The version that a completed training session made. */
-  readonly result: { readonly version: number; readonly paramsHash: Sha256; readonly serverState: Sha256 } | null;
-}
-
+/** Lists are sorted by name, so that the same session has the same digest wherever it is written down. */
 export function transcriptOf(
   sum: Sum | SumComplete,
   outcome: Transcript["outcome"],
@@ -55,10 +33,6 @@ export function transcriptOf(
     reason,
     result,
   };
-}
-
-export function transcriptDigest(transcript: Transcript): Sha256 {
-  return hashOf(transcript);
 }
 
 function statements(steps: ByClient<SignedStep>): Statement[] {

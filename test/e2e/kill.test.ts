@@ -7,7 +7,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ChildProcess } from "node:child_process";
 import type { RoundReport } from "../../coordinator/round/report.ts";
-import type { Transcript } from "../../coordinator/round/transcript.ts";
+import type { Transcript } from "../../shared/secagg/transcript.ts";
 import type { DurableEvent } from "../../coordinator/round/state.ts";
 import { openPrismaStore } from "../../coordinator/store/prisma.ts";
 import type { Deployment, Site } from "../../simulations/deployment.ts";

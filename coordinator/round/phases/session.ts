@@ -1,6 +1,7 @@
 /** How a session ends, and what its clients hear about it. */
 import type { ClientName, Sha256 } from "../../../shared/ids.ts";
-import { transcriptDigest, transcriptOf, type Transcript } from "../transcript.ts";
+import { transcriptDigest, type Transcript } from "../../../shared/secagg/transcript.ts";
+import { transcriptOf } from "../transcript.ts";
 import type {
   ByClient,
   Effect,
@@ -20,6 +21,7 @@ import { excludeClient, owing } from "./sum.ts";
 /** Sessions whose end is remembered for clients that come back late. */
 const ENDED_KEPT = 16;
 
+/** Effects that send these messages, in order. */
 export function send(messages: readonly { client: ClientName; message: Outgoing }[]): Effect[] {
   return messages.map((message) => ({ type: "send", ...message }));
 }
