@@ -8,6 +8,7 @@
  *     plan.json          the training plan last received
  *     approvals.jsonl    who approved which plan, and when
  *     rounds.jsonl       attempts taken part in and survivor lists revealed for (client/secagg/round-log.ts)
+ *     revocations.json   the newest list of revoked members seen
  *     outbox.jsonl       everything that ever left this site
  *     scores.jsonl       scores of every version on this site's own held-out data; they never leave
  *     models/            params of the versions held (client/model-cache/store.ts)
@@ -23,7 +24,7 @@ import { siteConfig, type SiteConfig } from "../shared/config/site.ts";
 import { CodedError } from "../shared/errors.ts";
 import { clientName, sha256Hex } from "../shared/ids.ts";
 import { readTextIfAny, writeFileDurably } from "../shared/node/files.ts";
-import { certificate } from "../shared/secagg/certificate.ts";
+import { certificate, revocationList, type RevocationList } from "../shared/secagg/certificate.ts";
 
 export interface SitePaths {
   readonly root: string;
@@ -33,6 +34,7 @@ export interface SitePaths {
   readonly plan: string;
   readonly approvals: string;
   readonly rounds: string;
+  readonly revocations: string;
   readonly outbox: string;
   readonly scores: string;
   readonly models: string;
@@ -41,6 +43,7 @@ export interface SitePaths {
   readonly lock: string;
 }
 
+/** Where everything of the site folder `root` lies. */
 export function sitePaths(root: string): SitePaths {
   const state = join(root, "state");
   return {
@@ -51,6 +54,7 @@ export function sitePaths(root: string): SitePaths {
     plan: join(state, "plan.json"),
     approvals: join(state, "approvals.jsonl"),
     rounds: join(state, "rounds.jsonl"),
+    revocations: join(state, "revocations.json"),
     outbox: join(state, "outbox.jsonl"),
     scores: join(state, "scores.jsonl"),
     models: join(state, "models"),
@@ -95,8 +99,15 @@ export async function readIdentity(paths: SitePaths): Promise<SiteIdentity> {
   return parseConfig(siteIdentity, jsonOr(text, paths.identity), "identity.json");
 }
 
+/** Writes identity.json, for its owner alone. */
 export async function writeIdentity(paths: SitePaths, identity: SiteIdentity): Promise<void> {
   await writeFileDurably(paths.identity, `${JSON.stringify(identity, null, 2)}\n`, 0o600);
+}
+
+/** The newest list of revoked members seen, or null; throws CONFIG_INVALID when the file was damaged. */
+export async function readRevocations(paths: SitePaths): Promise<RevocationList | null> {
+  const text = await readTextIfAny(paths.revocations);
+  return text === null ? null : parseConfig(revocationList, jsonOr(text, paths.revocations), "revocations.json");
 }
 
 function jsonOr(text: string, file: string): unknown {

@@ -50,6 +50,7 @@ export async function inferLabels(dir: string): Promise<Labels> {
   return labelsOf(await readSource(dir));
 }
 
+/** The label space of a dataset that no federation gives one to: its own names, in the order of their ids. */
 export function labelsOf(source: Source): Labels {
   const hasDepth = source.images.some((image) => image.depthFile !== null);
   const detection = [...new Set(source.categories)].slice(0, 512);

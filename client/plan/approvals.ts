@@ -39,6 +39,7 @@ export class FileApprovals implements Approvals {
   }
 }
 
+/** All approvals, oldest first. */
 export async function readApprovals(path: string): Promise<Approval[]> {
   const text = await readTextIfAny(path);
   if (text === null) return [];

@@ -28,6 +28,7 @@ export function checkCohort(policy: SitePolicy, purpose: Purpose, members: numbe
   });
 }
 
+/** A sum needs minSurvivors members; POLICY_MIN_SURVIVORS. */
 export function checkSurvivors(policy: SitePolicy, survivors: number): void {
   if (survivors >= policy.minSurvivors) return;
   throw new CodedError(

@@ -45,6 +45,7 @@ export function jobId(params: Float32Array, round: number, rng: readonly number[
   return bytesToHex(sha256.create().update(canonicalBytes(params)).update(facts).digest());
 }
 
+/** Writes the state durably over the last one. */
 export async function saveCheckpoint(folder: string, job: string, state: TrainingState): Promise<void> {
   const vectors = [["values", state.values] as const, ...Object.entries(state.optimizer.vectors)];
   const body = new Float32Array(vectors.reduce((sum, [, vector]) => sum + vector.length, 0));
@@ -107,6 +108,7 @@ export async function loadCheckpoint(folder: string, job: string): Promise<Train
   };
 }
 
+/** Forgets the state: its round is over. */
 export async function removeCheckpoint(folder: string): Promise<void> {
   await rm(join(folder, FILE), { force: true });
 }

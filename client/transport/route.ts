@@ -60,6 +60,7 @@ function bypasses(url: URL, noProxy: string): boolean {
   });
 }
 
+/** The way to the coordinator, directly or through the proxy that options or environment name; throws CONFIG_INVALID. */
 export function openRoute(url: URL, options: RouteOptions, environment: Environment = process.env): Route {
   const proxy = proxyFor(url, options, environment);
   const ca = options.ca === undefined ? undefined : [...rootCertificates, options.ca];

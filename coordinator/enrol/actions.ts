@@ -38,6 +38,7 @@ const namesInput = z.strictObject({ names: z.array(z.string()).min(1).max(10_000
 
 export type MemberAction = (input: unknown) => Promise<unknown>;
 
+/** The actions by name; each checks its input itself and throws CONFIG_INVALID, or what the enrolment throws. */
 export function memberActions(
   federation: OpenFederation,
   crypto: CryptoPort,

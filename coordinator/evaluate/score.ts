@@ -22,6 +22,7 @@ export interface Evaluator {
   score(layout: EvaluationLayout, sum: Words): Scores;
 }
 
+/** The evaluator of a model whose statistics have this layout. */
 export function evaluatorOf(statistics: StatisticsLayout): Evaluator {
   return {
     counters: statistics.length,

@@ -61,6 +61,7 @@ export function initialState(
   };
 }
 
+/** The whole round as a function: what is known and what happened, to what is known now and what is to be done. */
 export function transition(rules: Rules, state: FederationState, event: RoundEvent): Transition {
   return isDurable(event) ? durable(rules, state, event) : passing(state, event);
 }

@@ -29,6 +29,7 @@ export interface WireError {
   readonly message: string;
 }
 
+/** What a client is told: code and message of coded errors, nothing about failures of the coordinator's own. */
 export function toWire(error: unknown): WireError {
   if (isCoded(error)) return { code: error.code, message: error.message.slice(0, 2_000) };
   return { code: "COORDINATOR_FAILED", message: "the coordinator failed to do this" };

@@ -41,6 +41,7 @@ export interface HttpOptions {
   readonly log: TransportLog;
 }
 
+/** The coordinator's HTTP side: health, enrolment, operator's actions and, for enrolled clients, transfers. */
 export function createApp(options: HttpOptions): express.Express {
   const { bearers, enrolment, admin, limits, log } = options;
   const app = express();

@@ -44,6 +44,7 @@ async function withTls(files: { cert: string; key: string }, options: object): P
   }
 }
 
+/** Does this address never leave the machine? */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(host);
 }

@@ -44,6 +44,7 @@ export class Offered {
   }
 }
 
+/** Adds the routes of uploads, blobs, chain and manifests; every request is authenticated. */
 export function registerTransfers(router: Router, options: TransferOptions, offered: Offered): void {
   const { blobs, uploads, events, authenticate } = options;
 

@@ -225,6 +225,7 @@ export function decodeDepth(map: Float32Array, stride: number, geometry: Geometr
   return out;
 }
 
+/** Probabilities of the classes; the largest logit is taken off first, so that nothing overflows. */
 export function softmax(logits: Float32Array): Float32Array {
   const highest = logits.reduce((max, logit) => Math.max(max, logit), Number.NEGATIVE_INFINITY);
   const powers = logits.map((logit) => Math.exp(logit - highest));

@@ -7,6 +7,7 @@ export const SIDE_LIMIT = 5;
 
 export type Rectangle = readonly [left: number, top: number, right: number, bottom: number];
 
+/** Pixels from a predicted logarithm, which is bounded so that no exponential overflows. */
 export function sideLength(logarithm: number): number {
   return SIDE_UNIT * Math.exp(Math.min(SIDE_LIMIT, Math.max(-SIDE_LIMIT, logarithm)));
 }

@@ -40,6 +40,7 @@ export function depthScale(
   return { mean, deviation: Math.sqrt(Math.max(squares / count - mean * mean, 1e-12)) };
 }
 
+/** Prepared depth in the scale that the head learns, clipped. */
 export function normalisedDepth(prepared: number, scale: DepthScale): number {
   return Math.min(LIMIT, Math.max(-LIMIT, (prepared - scale.mean) / scale.deviation));
 }

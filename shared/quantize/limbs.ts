@@ -14,6 +14,7 @@ export interface Limbs {
   readonly count: number;
 }
 
+/** Limbs that no sum over `cohortMax` clients overflows; throws CONFIG_HEADROOM when a word has no bit left for one. */
 export function limbsFor(wordBits: WordBits, cohortMax: number): Limbs {
   const bits = wordBits - Math.ceil(Math.log2(cohortMax));
   if (bits < 1) {

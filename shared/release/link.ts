@@ -13,6 +13,7 @@ function signedBytes(link: UnsignedLink): Uint8Array {
   return encodeTuple("allulook/chain-link/v1", canonicalJson(link));
 }
 
+/** Signs a link with the coordinator's key. */
 export function signLink(key: SigningKey, link: UnsignedLink): ChainLink {
   return { ...link, signature: toBase64(key.sign(signedBytes(link))) };
 }

@@ -52,6 +52,7 @@ export function worstDrop(measured: Drops): number | null {
   return known.length === 0 ? null : Math.max(...known);
 }
 
+/** One value per head. */
 export function mapHeads(value: (head: Head) => number | null): Drops {
   return {
     segmentation: value("segmentation"),

@@ -49,6 +49,7 @@ export function issueCertificate(authority: SigningKey, fields: Omit<Certificate
   return { ...fields, signature: toBase64(authority.sign(certificateBytes(fields))) };
 }
 
+/** Signs the list of revoked serials with the authority's key. */
 export function issueRevocationList(authority: SigningKey, fields: Omit<RevocationList, "signature">): RevocationList {
   return { ...fields, signature: toBase64(authority.sign(listBytes(fields))) };
 }

@@ -22,6 +22,7 @@ export interface EvaluationCounts {
   readonly quantized: Float64Array;
 }
 
+/** Layout of the counters of two models, R and `model/`; throws CONFIG_HEADROOM. */
 export function evaluationLayout(config: {
   wordBits: WordBits;
   cohortMax: number;

@@ -52,6 +52,7 @@ export interface Session extends SessionContext {
   readonly sid: Sha256;
 }
 
+/** The session of this context, with its id. */
 export function openSession(crypto: CryptoPort, context: SessionContext): Session {
   return { ...context, sid: sessionId(crypto, context) };
 }

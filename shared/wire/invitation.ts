@@ -24,6 +24,7 @@ const invitation = z.strictObject({
 });
 export type Invitation = z.infer<typeof invitation>;
 
+/** The one line that an operator gives to a site. */
 export function encodeInvitation(content: Invitation): string {
   return PREFIX + toBase64(utf8ToBytes(JSON.stringify(content)));
 }

@@ -50,6 +50,7 @@ const SHOWN_BOXES = 20;
 const RANGE = [0.02, 0.98] as const;
 const TRUTH_COLOUR: Colour = [255, 255, 255];
 
+/** Everything known and predicted about one sample, as PNG pictures with captions. */
 export async function picturePanels(input: PictureInput): Promise<PicturePanels> {
   const { sample, labels, prediction, withoutDepth } = input;
   const photo = await photoRaster(sample.width, sample.height, sample.rgb);

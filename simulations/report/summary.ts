@@ -3,6 +3,7 @@ import type { Report } from "./schema.ts";
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
 
+/** The report in a few lines for the terminal. */
 export function summarise(report: Report, files: { readonly html: string; readonly json: string }): string {
   const { model, rounds, release, data } = report;
   const lines = [

@@ -18,6 +18,7 @@ import { endSession, lastingOf, send, tellLeftOut } from "./session.ts";
 import { askAll, beginSum, closePhase, leastRoster, termsOf } from "./sum.ts";
 import { retryDelayMs } from "./training.ts";
 
+/** After a commit: gathers evaluators where this round is scored, else goes on to the release. */
 export function evaluateOrRelease(rules: Rules, state: FederationState, facts: RoundFacts, at: number): Transition {
   const { every } = rules.evaluation;
   if (every === 0 || facts.round % every !== 0) return beginRelease(rules, state, facts, at);
@@ -61,6 +62,7 @@ export function dueInGathering(
   };
 }
 
+/** Opens the secure sum of the invited clients' statistics. */
 export function beginEvaluation(
   rules: Rules,
   state: FederationState,
@@ -98,6 +100,7 @@ export function closeEvaluation(rules: Rules, state: FederationState, current: E
   return { state: { ...ended.state, current: next }, effects: ended.effects };
 }
 
+/** The scores are in: the session ends and the version is released with them. */
 export function finishEvaluation(
   rules: Rules,
   state: FederationState,

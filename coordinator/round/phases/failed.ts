@@ -2,6 +2,7 @@
 import type { Rules } from "../rules.ts";
 import type { FederationState, Reason, RoundFacts, Transition } from "../state.ts";
 
+/** Ends the round without a new version; the next one waits longer after every failure in a row. */
 export function endRound(
   rules: Rules,
   state: FederationState,

@@ -3,6 +3,7 @@ import type { Rules } from "../rules.ts";
 import type { DurableEvent, Effect, FederationState, Idle, Releasing, RoundFacts, Transition } from "../state.ts";
 import { send } from "./session.ts";
 
+/** Asks for the release of the newest version. */
 export function beginRelease(rules: Rules, state: FederationState, facts: RoundFacts, at: number): Transition {
   // Round 0 made no version: it only says how good the model was before any training.
   if (facts.round === 0) return endCompleted(state, facts, at);
@@ -10,6 +11,7 @@ export function beginRelease(rules: Rules, state: FederationState, facts: RoundF
   return { state: { ...state, current }, effects: [{ type: "release", facts, version: state.version }] };
 }
 
+/** The release is written, or has failed: the round is complete in both cases, for its version was committed. */
 export function finishRelease(
   state: FederationState,
   current: Releasing,

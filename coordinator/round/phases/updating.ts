@@ -8,6 +8,7 @@ import { giveUpSum } from "./training.ts";
 /** Newest server states kept; the one before allows checking the last step. */
 const SERVER_STATES_KEPT = 2;
 
+/** The new version is durable: the training session ends and the vectors may go. */
 export function commit(
   rules: Rules,
   state: FederationState,
