@@ -6,6 +6,7 @@ import type { SiteConfig } from "../shared/config/site.ts";
 import { isCoded } from "../shared/errors.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
+import { writeFileDurably } from "../shared/node/files.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
 import { lockFolder } from "../shared/node/lock.ts";
 import { MaskPool } from "../shared/node/mask-pool.ts";
@@ -24,7 +25,14 @@ import { applyCpuPolicy } from "./policy/resources.ts";
 import { openRoundLog } from "./secagg/round-log-file.ts";
 import { ClientSession } from "./session.ts";
 import type { Log } from "./session/ports.ts";
-import { readIdentity, readSiteConfig, sitePaths, type SiteIdentity, type SitePaths } from "./site-folder.ts";
+import {
+  readIdentity,
+  readRevocations,
+  readSiteConfig,
+  sitePaths,
+  type SiteIdentity,
+  type SitePaths,
+} from "./site-folder.ts";
 import { TrainerPool } from "./training/pool.ts";
 import { sleep } from "./transport/backoff.ts";
 import { SocketClientTransport } from "./transport/socket.ts";
@@ -107,6 +115,13 @@ export async function createClient(
       transport,
       approvals: new FileApprovals(paths.approvals, config.policy.approve),
       roundLog: await openRoundLog(paths.rounds),
+      revocations: {
+        held: await readRevocations(paths),
+        keep: (list) =>
+          void writeFileDurably(paths.revocations, `${JSON.stringify(list)}\n`, 0o600).catch((error: unknown) =>
+            log.error({ error }, "the list of revoked members cannot be written"),
+          ),
+      },
       outbox: new FileOutbox(paths.outbox),
       crypto,
       masker: masks.mask,

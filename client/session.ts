@@ -36,7 +36,7 @@ export class ClientSession {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.#sender = new Sender(parts.transport, parts.outbox);
-    this.#judge = new Judge(parts.crypto, parts.pinned);
+    this.#judge = new Judge(parts.crypto, parts.pinned, parts.revocations);
     this.#finished = openFinished();
     const events = {
       left: (why: string) => {

@@ -1,12 +1,12 @@
 /** What a session believes of the coordinator's signed messages: checked against what was pinned, approved and told before. */
 import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
-import { verifyRevocationList, type Trust } from "../../shared/secagg/certificate.ts";
+import { verifyRevocationList, type RevocationList, type Trust } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { openSession, type Session } from "../../shared/secagg/session.ts";
 import type { CoordinatorMessage } from "../../shared/wire/messages.ts";
 import { isSignedBy } from "../../shared/wire/signing.ts";
-import type { Pinned } from "./ports.ts";
+import type { Pinned, Revocations } from "./ports.ts";
 
 export type Begin = Extract<CoordinatorMessage, { type: "begin" }>;
 export type Ended = Extract<CoordinatorMessage, { type: "ended" }>;
@@ -14,13 +14,17 @@ export type Ended = Extract<CoordinatorMessage, { type: "ended" }>;
 export class Judge {
   readonly #crypto: CryptoPort;
   readonly #pinned: Pinned;
+  readonly #keep: Revocations["keep"];
   #revocations: { readonly version: number; readonly serials: ReadonlySet<string> } | null = null;
   /** The session that ended last, and the digest of its transcript. */
   #told: { readonly session: Session; readonly digest: Sha256 } | null = null;
 
-  constructor(crypto: CryptoPort, pinned: Pinned) {
+  /** Throws CERTIFICATE_INVALID when the list held is not the authority's. */
+  constructor(crypto: CryptoPort, pinned: Pinned, revocations: Revocations = { held: null, keep: () => {} }) {
     this.#crypto = crypto;
     this.#pinned = pinned;
+    this.#keep = revocations.keep;
+    if (revocations.held !== null) this.#learn(revocations.held);
   }
 
   session(message: Begin): Session {
@@ -32,7 +36,7 @@ export class Judge {
    * (it follows another transcript than this client was told), CERTIFICATE_INVALID (the list of revoked members).
    */
   admit(message: Begin, approved: Sha256): Session {
-    const { coordinatorKey, federation, authorityKey } = this.#pinned;
+    const { coordinatorKey, federation } = this.#pinned;
     if (!isSignedBy(this.#crypto, coordinatorKey, message)) {
       throw new CodedError("SESSION_SIGNATURE", "the invitation is not signed by the pinned coordinator key");
     }
@@ -45,10 +49,7 @@ export class Judge {
         got: message.session[field],
       });
     }
-    if (message.revoked !== null && message.revoked.version > (this.#revocations?.version ?? -1)) {
-      const serials = verifyRevocationList(this.#crypto, federation, authorityKey, message.revoked);
-      this.#revocations = { version: message.revoked.version, serials };
-    }
+    if (message.revoked !== null && this.#learn(message.revoked)) this.#keep(message.revoked);
     const session = this.session(message);
     this.#checkStory(session);
     return session;
@@ -68,6 +69,15 @@ export class Judge {
   trust(): Trust {
     const { federation, authorityKey } = this.#pinned;
     return { federation, authorityKey, revoked: this.#revocations?.serials ?? new Set() };
+  }
+
+  /** Whether the list is newer than the one known; throws CERTIFICATE_INVALID. */
+  #learn(list: RevocationList): boolean {
+    if (list.version <= (this.#revocations?.version ?? -1)) return false;
+    const { federation, authorityKey } = this.#pinned;
+    const serials = verifyRevocationList(this.#crypto, federation, authorityKey, list);
+    this.#revocations = { version: list.version, serials };
+    return true;
   }
 
   /** Between an attempt and the next of the same round there is no other session: the digest must be the one told. */

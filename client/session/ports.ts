@@ -3,7 +3,7 @@ import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
-import type { Certificate } from "../../shared/secagg/certificate.ts";
+import type { Certificate, RevocationList } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import type { Masker } from "../../shared/secagg/mask.ts";
 import type { ModelCache } from "../model-cache/cache.ts";
@@ -32,6 +32,12 @@ export interface Pinned {
   readonly federation: Sha256;
   readonly coordinatorKey: Uint8Array;
   readonly authorityKey: Uint8Array;
+}
+
+/** The newest list of revoked members seen: kept over restarts, so that a coordinator cannot take one back. */
+export interface Revocations {
+  readonly held: RevocationList | null;
+  keep(list: RevocationList): void;
 }
 
 /** What one plan is worked on with. */
@@ -65,6 +71,8 @@ export interface SessionParts {
   readonly transport: ClientTransport;
   readonly approvals: Approvals;
   readonly roundLog: RoundLog;
+  /** Left out: a list is known as long as the process lives. */
+  readonly revocations?: Revocations;
   readonly outbox: Outbox;
   readonly crypto: CryptoPort;
   readonly random: SecureRng;
