@@ -53,14 +53,14 @@ async function coordinate(options: {
       }
     } finally {
       progress.end();
-      const { version, round, completed, phase } = coordinator.status();
       await running.close();
-      printResult(
-        options.json,
-        { version, round, completed, phase, folder: running.folder },
-        `stopped after round ${round}, version ${version}`,
-      );
     }
+    const { version, round, completed, phase } = coordinator.status();
+    printResult(
+      options.json,
+      { version, round, completed, phase, folder: running.folder },
+      `stopped after round ${round}, version ${version}`,
+    );
   });
 }
 
