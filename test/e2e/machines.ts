@@ -3,7 +3,7 @@
  * one machine. The hub reaches each host over a line of its own; hosts have no way to each other nor to anything else.
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { createWriteStream } from "node:fs";
+import { closeSync, createWriteStream, openSync } from "node:fs";
 import { promisify } from "node:util";
 import { COMMAND } from "./small-federation.ts";
 
@@ -59,6 +59,7 @@ export class Machine {
 
   run(log: string, program: string, words: readonly string[]): ChildProcess {
     const [file, args] = this.#line(program, words);
+    closeSync(openSync(log, "a"));
     const child = spawn(file, args, { env: this.#environment(), stdio: ["ignore", "pipe", "pipe"] });
     const out = createWriteStream(log, { flags: "a" });
     child.stdout.pipe(out, { end: false });
