@@ -22,7 +22,7 @@ interface DemoOptions {
 }
 
 /** Generated rooms show in seconds that everything works; real data should show that something is learned. */
-const GENERATED_STEPS = 20;
+const GENERATED_STEPS = 30;
 const DATA_STEPS = 60;
 
 export function register(program: Command): void {
@@ -33,7 +33,7 @@ export function register(program: Command): void {
     .option("--clients <n>", "client processes", positive, 4)
     .option("--rounds <n>", "rounds", positive, 3)
     .option("--per-site <n>", "generated pictures per site", positive, 32)
-    .option("--local-steps <n>", "optimizer steps of a client in a round; default 20, with --data 60", positive)
+    .option("--local-steps <n>", "optimizer steps of a client in a round; default 30, with --data 60", positive)
     .option("--seed <n>", "seed of everything random in training", integer, 7)
     .addOption(
       new Option("--secure-aggregation <mode>").choices(["malicious", "semi-honest", "off"]).default("malicious"),
