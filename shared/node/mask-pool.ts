@@ -12,7 +12,7 @@ const PIECE_BYTES = 64 * BLOCK_BYTES;
 /** Pieces under way to one thread for one vector. */
 const PIECES_UNDER_WAY = 3;
 /** Shorter vectors are masked faster than they are sent. */
-const LEAST_BYTES = 4 * PIECE_BYTES;
+const LEAST_BYTES = 2 * PIECE_BYTES;
 
 /** One end of a masking thread. */
 type Service = Port<FromMaskService, ToMaskService>;
