@@ -23,12 +23,13 @@ export function channelMaxima(target: Float32Array, base: Float32Array, maxima: 
       if (size > largest) largest = size;
     }
     maxima[0] = largest;
-  }
-  for (let i = 0; channels > 1 && i < target.length;) {
-    for (let channel = 0; channel < channels; channel++, i++) {
-      const size = Math.abs((target[i] as number) - (base[i] as number));
-      poison += size - size;
-      if (size > (maxima[channel] as number)) maxima[channel] = size;
+  } else {
+    for (let i = 0; i < target.length;) {
+      for (let channel = 0; channel < channels; channel++, i++) {
+        const size = Math.abs((target[i] as number) - (base[i] as number));
+        poison += size - size;
+        if (size > (maxima[channel] as number)) maxima[channel] = size;
+      }
     }
   }
   return poison === 0 && maxima.every(Number.isFinite);
