@@ -157,6 +157,8 @@ function answerError(error: unknown, request: Request, response: Response, log: 
   const cutOff = request.socket.destroyed || (error as NodeJS.ErrnoException | null)?.code === "ECONNRESET";
   if (cutOff) log.debug(facts, "a connection was cut");
   else if (status === 500) log.error({ ...facts, err: error }, "a request failed");
+  // The client waits and tries again; it is the operator who can do something about a full disk.
+  else if (status === 507) log.error(facts, toWire(error).message);
   else log.debug(facts, toWire(error).message);
   if (response.headersSent || cutOff) {
     response.destroy();
