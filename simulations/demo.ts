@@ -21,7 +21,7 @@ import { predictionPictures } from "./pictures.ts";
 import { writeShare } from "./partition/write-share.ts";
 import { writeReport, type WrittenReport } from "./report/html.ts";
 import type { Report } from "./report/schema.ts";
-import { releaseEntryOf, SETUP_FILE } from "./run.ts";
+import { reportOf, SETUP_FILE } from "./run.ts";
 
 export interface DemoSetting {
   readonly data: string | null;
@@ -180,17 +180,7 @@ async function finish(
   setEngineEnvironment(1);
   const engine = await loadEngine();
   const pictures = await predictionPictures(releaseFolder, clients, 8);
-  const report: Report = {
-    schema: 1,
-    seed: setting.seed,
-    engine: engine.backend,
-    model: { name: config.model.name, preset: config.model.preset, params: manifest.params },
-    secureAggregation: config.secureAggregation.mode,
-    threads: engine.threads,
-    privacy: { unit: config.privacy.unit, epsilon: null, delta: null },
-    rounds: done.map((round) => ({ ...round, excluded: [...round.excluded] })),
-    release: releaseEntryOf({ manifest }),
-    data: { name: nameOf(setting.data), generated: setting.data === null, evaluation: "held out by the clients" },
-  };
+  const data = { name: nameOf(setting.data), generated: setting.data === null };
+  const report = reportOf(config, data, engine, manifest.params, done, { manifest });
   return { ...(await writeReport(out, report, pictures)), report };
 }

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { TrainerPool } from "../client/training/pool.ts";
 import type { Trainer } from "../client/training/trainer.ts";
 import type { Observer } from "../coordinator/round/parts.ts";
+import type { RoundReport } from "../coordinator/round/report.ts";
 import { initialModel } from "../coordinator/release/initial-model.ts";
 import type { Release } from "../coordinator/release/publish.ts";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
@@ -94,7 +95,7 @@ export async function run(setting: RunSetting, signal?: AbortSignal): Promise<Ru
       releaseFolder === null || result.release?.manifest.model === null
         ? []
         : await predictionPictures(releaseFolder, clients, setting.pictures ?? 8);
-    const report = reportOf(setting, engine, first.layout.length, result);
+    const report = reportOf(config, data, engine, first.layout.length, result.rounds, result.release);
     return { ...(await writeReport(out, report, pictures)), report, result, releaseFolder };
   } finally {
     await pool.close();
@@ -121,8 +122,15 @@ async function openTrainers(pool: TrainerPool, setting: RunSetting): Promise<Map
   return new Map(trainers);
 }
 
-function reportOf(setting: RunSetting, engine: EngineInfo, params: number, result: SimulationResult): Report {
-  const { config, data } = setting;
+/** The report of a federation that was simulated or deployed. */
+export function reportOf(
+  config: FederationConfig,
+  data: RunSetting["data"],
+  engine: EngineInfo,
+  params: number,
+  rounds: readonly RoundReport[],
+  release: Pick<Release, "manifest"> | null,
+): Report {
   return {
     schema: 1,
     seed: config.seed,
@@ -131,14 +139,14 @@ function reportOf(setting: RunSetting, engine: EngineInfo, params: number, resul
     secureAggregation: config.secureAggregation.mode,
     threads: engine.threads,
     privacy: { unit: config.privacy.unit, epsilon: null, delta: null },
-    rounds: result.rounds.map((round) => ({ ...round, excluded: [...round.excluded] })),
-    release: result.release === null ? null : releaseEntryOf(result.release),
+    rounds: rounds.map((round) => ({ ...round, excluded: [...round.excluded] })),
+    release: release === null ? null : releaseEntryOf(release),
     data: { ...data, evaluation: "held out by the clients" },
   };
 }
 
 /** The release's entry in report.json. */
-export function releaseEntryOf({ manifest }: Pick<Release, "manifest">): Report["release"] {
+function releaseEntryOf({ manifest }: Pick<Release, "manifest">): Report["release"] {
   const { model } = manifest;
   return {
     version: manifest.version,

@@ -23,10 +23,8 @@ const ROUNDS = 5;
 /** Secure aggregation on, without release and evaluation; this process is the coordinator. */
 export async function deployedRounds(params: number): Promise<Figures> {
   const folder = await mkdtemp(join(tmpdir(), "allulook-bench-"));
-  const config = {
-    ...benchConfig("malicious", CLIENTS, ROUNDS),
-    listen: { ...benchConfig("malicious", CLIENTS, ROUNDS).listen, port: 0 },
-  };
+  const base = benchConfig("malicious", CLIENTS, ROUNDS);
+  const config = { ...base, listen: { ...base.listen, port: 0 } };
   const children: ReturnType<typeof spawn>[] = [];
   try {
     const started = performance.now();

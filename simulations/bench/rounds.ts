@@ -29,6 +29,7 @@ export async function noOpRounds(
 ): Promise<Figures> {
   const trainer = noOpTrainer(params);
   const names = Array.from({ length: clients }, (_, i) => `client-${i + 1}` as ClientName);
+  const uptime = 1000 * process.uptime();
   const started = performance.now();
   let firstRound = 0;
   const { rounds } = await simulateFederation({
@@ -52,7 +53,6 @@ export async function noOpRounds(
     msSecureAggregation: 1000 * phase("secureAggregation"),
     msAggregate: 1000 * phase("aggregate"),
     msFirstRoundInProcess: firstRound,
-    msFirstRoundFromStart:
-      performance.now() - started < 0 ? 0 : process.uptime() * 1000 - (performance.now() - started) + firstRound,
+    msFirstRoundFromStart: uptime + firstRound,
   };
 }
