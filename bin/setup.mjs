@@ -139,7 +139,13 @@ async function provisionEngine(force) {
   const packageFolder = join(modules, "@tensorflow", "tfjs-node");
   const known = stampOf(join(engines, "status.json"));
   const file = join(root, "dist", "models", "engine", "node", "provision", "provision.js");
-  if (!force && known.includes('"installed": true') && isLinkedTo(join(packageFolder, "lib"), engines)) return true;
+  if (
+    !force &&
+    known.includes('"schema": 2') &&
+    known.includes('"installed": true') &&
+    isLinkedTo(join(packageFolder, "lib"), engines)
+  )
+    return true;
   const { provisionEngine: provision } = await import(pathToFileURL(file).href);
   const start = performance.now();
   const status = await provision({

@@ -2,7 +2,7 @@
  * Compiles the addon of `@tensorflow/tfjs-node` from the sources in its own npm package against a TensorFlow library,
  * with the machine's C++ compiler, or with Zig's out of the Python package index where there is none.
  */
-import { chmod, mkdir, rm } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError } from "../../../../shared/errors.ts";
 import { lastErrorLine, runCommand } from "./command.ts";
@@ -30,6 +30,13 @@ export interface CompileInput {
   /** The addon to write: `<engine>/lib/napi-v8/tfjs_binding.node`, with the libraries in `<engine>/deps/lib`. */
   readonly output: string;
 }
+
+/**
+ * The names of attributes that the addon keeps. One set for the whole process is no set for several training threads:
+ * insertions at the same time break it, and the process with it. Each thread gets its own.
+ */
+const SHARED_NAMES = "static std::set<std::string> ATTR_NAME_SET;";
+const NAMES_OF_A_THREAD = "static thread_local std::set<std::string> ATTR_NAME_SET;";
 
 const COMPILE_TIMEOUT_MS = 10 * 60_000;
 
@@ -76,8 +83,10 @@ export async function compileAddon(compiler: Compiler, input: CompileInput): Pro
   await mkdir(dirname(input.output), { recursive: true });
   const args = [...compiler.args, "-O2", "-std=c++17", "-fPIC", "-shared", "-DNAPI_VERSION=8"];
   args.push(`-I${join(input.headersFolder, "include")}`, `-I${input.packageFolder}`, `-I${input.includeFolder}`);
-  for (const source of ["tfjs_backend.cc", "tfjs_binding.cc"]) args.push(join(input.packageFolder, "binding", source));
-  args.push("-o", input.output);
+  const binding = join(input.packageFolder, "binding");
+  const backend = `${input.output}.cc`;
+  await writeFile(backend, withNamesPerThread(await readFile(join(binding, "tfjs_backend.cc"), "utf8")));
+  args.push(`-I${binding}`, backend, join(binding, "tfjs_binding.cc"), "-o", input.output);
   if (macos) {
     args.push("-undefined", "dynamic_lookup", "-Wl,-rpath,@loader_path/../../deps/lib");
     for (const library of input.libraries) args.push(join(input.libraryFolder, library));
@@ -86,8 +95,16 @@ export async function compileAddon(compiler: Compiler, input: CompileInput): Pro
     for (const library of input.libraries) args.push(`-l:${library}`);
   }
   const result = await runCommand(compiler.program, args, { timeoutMs: COMPILE_TIMEOUT_MS, env: compiler.env });
+  await rm(backend, { force: true });
   if (result.status !== 0) {
     const message = result.found ? lastErrorLine(result.output) : "not found";
     throw new CodedError("ENGINE_PROVISION", `${compiler.name} cannot compile the addon: ${message}`);
   }
+}
+
+/** The addon's source with a set of names for each thread. Throws ENGINE_PROVISION for a source that is another. */
+export function withNamesPerThread(source: string): string {
+  if (!source.includes(SHARED_NAMES))
+    throw new CodedError("ENGINE_PROVISION", "the addon's source is not the one that is known here");
+  return source.replace(SHARED_NAMES, NAMES_OF_A_THREAD);
 }
