@@ -200,7 +200,11 @@ export function decodeConfidence(
 ): Float32Array {
   const out = new Float32Array(size.width * size.height);
   resizeMap(map, classes, stride, geometry, size, (pixel, logits) => {
-    out[pixel] = Math.max(...softmax(logits));
+    let highest = Number.NEGATIVE_INFINITY;
+    for (let c = 0; c < classes; c++) highest = Math.max(highest, logits[c] as number);
+    let sum = 0;
+    for (let c = 0; c < classes; c++) sum += Math.exp((logits[c] as number) - highest);
+    out[pixel] = 1 / sum;
   });
   return out;
 }

@@ -5,7 +5,7 @@
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import * as tf from "../engine/tf.ts";
 import { holePixels, plainView, type View } from "../preprocess/augment.ts";
-import { type Batch, DEPTH_STRIDE, renderBatch, SEGMENTATION_STRIDE } from "../preprocess/batch.ts";
+import { type Batch, renderBatch, type Strides } from "../preprocess/batch.ts";
 import { denormalisedDepth, UNKNOWN_SCALE } from "../preprocess/depth.ts";
 import { type PreparedSample, prepareSample } from "../preprocess/prepare.ts";
 import type { Sample } from "../preprocess/sample.ts";
@@ -22,9 +22,9 @@ import {
   type PictureSize,
   softmax,
 } from "./decode.ts";
-import { forward } from "./forward.ts";
+import type { RunnableModel } from "../runnable.ts";
 
-export type PredictConfig = Pick<FederationConfig, "input" | "labels">;
+export type PredictConfig = Pick<FederationConfig, "model" | "input" | "labels">;
 
 export interface Withheld {
   readonly depth?: boolean;
@@ -52,7 +52,7 @@ export interface Prediction {
 
 /** Predicts one sample, with confidence and heat maps. Needs a loaded engine. */
 export function predict(
-  model: tf.LayersModel,
+  model: RunnableModel,
   config: PredictConfig,
   sample: Sample,
   withheld: Withheld = {},
@@ -69,7 +69,7 @@ export function predict(
  * @param maps whether confidence and heat maps are wanted
  */
 export function predictPrepared(
-  model: tf.LayersModel,
+  model: RunnableModel,
   config: PredictConfig,
   prepared: readonly PreparedSample[],
   sizes: readonly PictureSize[],
@@ -82,13 +82,13 @@ export function predictPrepared(
     const without = withheld[i] as Withheld;
     return plainView(sample, { ...without, depth: without.depth === true || !depthIsInput }, without.holes ?? []);
   });
-  const batch = renderBatch(prepared, views, config);
+  const batch = renderBatch(prepared, views, config, model.strides);
   const outputs = new Map<OutputHead, Float32Array>();
   tf.tidy(() => {
-    for (const [head, tensor] of forward(model, batch, false)) outputs.set(head, tensor.dataSync<"float32">());
+    for (const [head, tensor] of model.forward(batch, false)) outputs.set(head, tensor.dataSync<"float32">());
   });
   return prepared.map((_, i) =>
-    decodeSample(outputs, batch, i, views[i] as View, sizes[i] as PictureSize, config, options, maps),
+    decodeSample(outputs, batch, i, views[i] as View, sizes[i] as PictureSize, config, model.strides, options, maps),
   );
 }
 
@@ -99,6 +99,7 @@ function decodeSample(
   view: View,
   size: PictureSize,
   config: PredictConfig,
+  strides: Strides,
   options: DetectionOptions,
   maps: boolean,
 ): Prediction {
@@ -123,16 +124,16 @@ function decodeSample(
     classMap:
       segmentation === null
         ? null
-        : decodeClasses(segmentation, labels.segmentation.length, SEGMENTATION_STRIDE, geometry, size),
+        : decodeClasses(segmentation, labels.segmentation.length, strides.segmentation, geometry, size),
     depth:
       depth === null
         ? null
-        : decodeDepth(depth, DEPTH_STRIDE, geometry, size).map((value) => denormalisedDepth(value, scale, kind)),
+        : decodeDepth(depth, strides.depth, geometry, size).map((value) => denormalisedDepth(value, scale, kind)),
     scene: scene === null ? null : softmax(scene),
     confidence:
       segmentation === null || !maps
         ? null
-        : decodeConfidence(segmentation, labels.segmentation.length, SEGMENTATION_STRIDE, geometry, size),
+        : decodeConfidence(segmentation, labels.segmentation.length, strides.segmentation, geometry, size),
     heat: detection === null || !maps ? null : decodeHeat(detection, labels.detection.length, geometry, size),
   };
 }

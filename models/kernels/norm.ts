@@ -7,7 +7,8 @@
  * than a dozen tiny kernels.
  */
 import * as tf from "../engine/tf.ts";
-import { constantInts, nativeKernels } from "./native.ts";
+import { differentiable, type Keep, type Pass } from "./differentiable.ts";
+import { kernels } from "./loaded.ts";
 
 const EPSILON = 1e-5;
 
@@ -18,57 +19,7 @@ const EPSILON = 1e-5;
  * @param scale [C]
  */
 export function rmsGroupNorm<T extends tf.Tensor>(x: T, scale: tf.Tensor1D, groups: number): T {
-  const batch = x.shape[0] as number;
-  const channels = x.shape.at(-1) as number;
-  const perGroup = channels / groups;
-  const positions = x.size / (batch * channels);
-  const op = tf.customGrad((...args: unknown[]) => {
-    const save = args.at(-1) as tf.GradSaveFunc;
-    const squares = sumOfSquares(x);
-    const gain = scale.dataSync();
-    const inverse = new Float64Array(batch * groups);
-    const factors = new Float32Array(batch * channels);
-    for (let b = 0; b < batch; b++) {
-      for (let g = 0; g < groups; g++) {
-        const start = b * channels + g * perGroup;
-        let sum = 0;
-        for (let c = start; c < start + perGroup; c++) sum += squares[c] as number;
-        const r = 1 / Math.sqrt(sum / (perGroup * positions) + EPSILON);
-        inverse[b * groups + g] = r;
-        for (let c = start; c < start + perGroup; c++) factors[c] = (gain[c - b * channels] as number) * r;
-      }
-    }
-    const factor = tf.tensor(factors, statisticsShape(x));
-    const y = multiply(x, factor);
-    save([x, factor]);
-    return {
-      value: y as tf.Tensor,
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [x0, factor0] = saved as [tf.Tensor, tf.Tensor];
-        const product = sumOverPositions(multiply(dy, x0));
-        const scaleGradient = new Float32Array(channels);
-        const corrections = new Float32Array(batch * channels);
-        for (let b = 0; b < batch; b++) {
-          for (let g = 0; g < groups; g++) {
-            const r = inverse[b * groups + g] as number;
-            const start = b * channels + g * perGroup;
-            let weighted = 0;
-            for (let c = start; c < start + perGroup; c++) {
-              const channel = c - b * channels;
-              const value = product[c] as number;
-              scaleGradient[channel] = (scaleGradient[channel] as number) + value * r;
-              weighted += (gain[channel] as number) * value;
-            }
-            const correction = (weighted * r * r * r) / (perGroup * positions);
-            corrections.fill(correction, start, start + perGroup);
-          }
-        }
-        const dx = tf.sub(multiply(dy, factor0), multiply(x0, tf.tensor(corrections, statisticsShape(x0))));
-        return [dx, tf.tensor1d(scaleGradient)];
-      },
-    };
-  });
-  return op(x, scale) as T;
+  return differentiable([x, scale], (keep) => groupNormPass(keep, x, scale, groups)) as T;
 }
 
 /**
@@ -77,69 +28,81 @@ export function rmsGroupNorm<T extends tf.Tensor>(x: T, scale: tf.Tensor1D, grou
  * @param x [P, C]
  */
 export function rmsNorm(x: tf.Tensor2D, scale: tf.Tensor1D): tf.Tensor2D {
-  const channels = x.shape[1];
-  const op = tf.customGrad((...args: unknown[]) => {
-    const save = args.at(-1) as tf.GradSaveFunc;
-    const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(x), 1, true), EPSILON));
-    const normal = multiply(x, inverse);
-    const y = tf.mul(normal, scale);
-    save([normal, inverse, scale]);
-    return {
-      value: y as tf.Tensor,
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [normal0, inverse0, scale0] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
-        const product = tf.mul(dy, normal0);
-        const scaleGradient = tf.sum(product, 0);
-        const weighted = tf.mul(dy, scale0);
-        const projection = tf.matMul(product as tf.Tensor2D, tf.reshape(scale0, [channels, 1]));
-        const dx = multiply(tf.sub(weighted, tf.mul(normal0, tf.div(projection, channels))), inverse0);
-        return [dx, scaleGradient];
-      },
-    };
-  });
-  return op(x, scale) as tf.Tensor2D;
+  return differentiable([x, scale], (keep) => tokenNormPass(keep, x, scale)) as tf.Tensor2D;
 }
 
-function statisticsShape(x: tf.Tensor): number[] {
-  return x.shape.map((side, axis) => (axis === 0 || axis === x.rank - 1 ? side : 1));
+/** The gradients of x and scale; `plus` is what another way from y to x adds to the first. */
+interface NormPass extends Pass {
+  back(dy: tf.Tensor, plus?: tf.Tensor): [tf.Tensor, tf.Tensor];
 }
 
-function positionAxes(x: tf.Tensor): number[] {
-  return x.shape.map((_, axis) => axis).slice(1, -1);
+/** As {@link rmsGroupNorm}. */
+export function groupNormPass(keep: Keep, x: tf.Tensor, scale: tf.Tensor, groups: number): NormPass {
+  const k = kernels();
+  const batch = x.shape[0] as number;
+  const channels = x.shape.at(-1) as number;
+  const perGroup = channels / groups;
+  const count = (perGroup * x.size) / (batch * channels);
+  const squares = k.sumSquares(x);
+  const gain = scale.dataSync();
+  const inverse = new Float64Array(batch * groups);
+  const factors = new Float32Array(batch * channels);
+  for (let b = 0; b < batch; b++) {
+    for (let g = 0; g < groups; g++) {
+      const start = b * channels + g * perGroup;
+      let sum = 0;
+      for (let c = start; c < start + perGroup; c++) sum += squares[c] as number;
+      const r = 1 / Math.sqrt(sum / count + EPSILON);
+      inverse[b * groups + g] = r;
+      for (let c = start; c < start + perGroup; c++) factors[c] = (gain[c - b * channels] as number) * r;
+    }
+  }
+  const kept = keep(x);
+  return {
+    y: k.scaleChannels(x, factors),
+    back(dy, plus) {
+      const product = k.sumProducts(dy, kept());
+      const scaleGradient = new Float32Array(channels);
+      const corrections = new Float32Array(batch * channels);
+      for (let b = 0; b < batch; b++) {
+        for (let g = 0; g < groups; g++) {
+          const r = inverse[b * groups + g] as number;
+          const start = b * channels + g * perGroup;
+          let weighted = 0;
+          for (let c = start; c < start + perGroup; c++) {
+            const channel = c - b * channels;
+            const value = product[c] as number;
+            scaleGradient[channel] = (scaleGradient[channel] as number) + value * r;
+            weighted += (gain[channel] as number) * value;
+          }
+          corrections.fill((-weighted * r * r * r) / count, start, start + perGroup);
+        }
+      }
+      const terms = [k.scaleChannels(dy, factors), k.scaleChannels(kept(), corrections)];
+      return [k.total(plus === undefined ? terms : [...terms, plus]), tf.tensor1d(scaleGradient)];
+    },
+  };
 }
 
-function multiply<T extends tf.Tensor>(x: T, factor: tf.Tensor): T {
-  const native = nativeKernels();
-  return (native === null ? tf.mul(x, factor) : native.run("Mul", [native.types.float], [x, factor])) as T;
-}
-
-/** Sum of squares over positions, [B * C]. */
-function sumOfSquares(x: tf.Tensor): Float32Array | Float64Array {
-  const native = nativeKernels();
-  if (native === null) return tf.sum(tf.square(x), positionAxes(x)).dataSync<"float32">();
-  const norm = native.run(
-    "EuclideanNorm",
-    [native.types.float, native.types.index("Tidx"), native.bool("keep_dims", false)],
-    [x, constantInts(positionAxes(x))],
-  );
-  const values = Float64Array.from(norm.dataSync<"float32">());
-  norm.dispose();
-  return values.map((value) => value * value);
-}
-
-/** Sum over positions, [B * C]. Disposes its argument. */
-function sumOverPositions(x: tf.Tensor): Float32Array {
-  const native = nativeKernels();
-  const total =
-    native === null
-      ? tf.sum(x, positionAxes(x))
-      : native.run(
-          "Sum",
-          [native.types.float, native.types.index("Tidx"), native.bool("keep_dims", false)],
-          [x, constantInts(positionAxes(x))],
-        );
-  const values = total.dataSync<"float32">();
-  total.dispose();
-  x.dispose();
-  return values;
+/** As {@link rmsNorm}. */
+export function tokenNormPass(keep: Keep, x: tf.Tensor, scale: tf.Tensor): NormPass {
+  const k = kernels();
+  const [tokens, channels] = x.shape as [number, number];
+  const squares = k.sumSquaresLast(x);
+  const inverse = new Float32Array(tokens);
+  for (let p = 0; p < tokens; p++) inverse[p] = 1 / Math.sqrt((squares[p] as number) / channels + EPSILON);
+  const factor = tf.tensor2d(inverse, [tokens, 1]);
+  const normal = k.mul(x, factor);
+  const [keptNormal, keptFactor, keptScale] = [keep(normal), keep(factor), keep(scale)];
+  return {
+    y: k.mul(normal, scale),
+    back(dy, plus) {
+      const product = k.mul(dy, keptNormal());
+      // The mean of dy * scale * normal in every token.
+      const projection = k.matMul(product, k.times(k.reshape(keptScale(), [channels, 1]), 1 / channels), false, false);
+      const inner = k.sub(k.mul(dy, keptScale()), k.mul(keptNormal(), projection));
+      const dx = k.mul(inner, keptFactor());
+      return [plus === undefined ? dx : k.add(dx, plus), k.biasGradient(product)];
+    },
+  };
 }

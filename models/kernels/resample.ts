@@ -2,28 +2,30 @@
  * Halving and doubling of maps by whole factors, each the other's transpose: averaging over blocks, and repeating
  * pixels. Their gradients are exact and exist on every engine, unlike those of bilinear resizing.
  */
-import * as tf from "../engine/tf.ts";
+import type * as tf from "../engine/tf.ts";
+import { differentiable, type Pass } from "./differentiable.ts";
+import { kernels } from "./loaded.ts";
 
 /** Mean over blocks of factor x factor pixels. @param x [B, H, W, C], sides divisible by `factor` */
 export function averageBlocks(x: tf.Tensor4D, factor: number): tf.Tensor4D {
-  if (factor === 1) return x;
-  const op = tf.customGrad(() => ({
-    value: tf.avgPool(x, factor, factor, "valid") as tf.Tensor,
-    gradFunc: (dy: tf.Tensor) => [tf.mul(repeat(dy as tf.Tensor4D, factor), 1 / (factor * factor))],
-  }));
-  return op(x) as tf.Tensor4D;
+  return factor === 1 ? x : (differentiable([x], () => averagePass(x, factor)) as tf.Tensor4D);
 }
 
 /** Every pixel becomes a block of factor x factor. @param x [B, H, W, C] */
 export function repeatPixels(x: tf.Tensor4D, factor: number): tf.Tensor4D {
   if (factor === 1) return x;
-  const op = tf.customGrad(() => ({
-    value: repeat(x, factor) as tf.Tensor,
-    gradFunc: (dy: tf.Tensor) => [tf.mul(tf.avgPool(dy as tf.Tensor4D, factor, factor, "valid"), factor * factor)],
-  }));
-  return op(x) as tf.Tensor4D;
+  const k = kernels();
+  return differentiable([x], () => ({
+    y: k.repeatPixels(x, factor),
+    back: (dy) => [k.times(k.averageBlocks(dy, factor), factor * factor)],
+  })) as tf.Tensor4D;
 }
 
-function repeat(x: tf.Tensor4D, factor: number): tf.Tensor4D {
-  return tf.image.resizeNearestNeighbor(x, [x.shape[1] * factor, x.shape[2] * factor]);
+/** As {@link averageBlocks}; gradient of x. */
+export function averagePass(x: tf.Tensor, factor: number): Pass<[tf.Tensor]> {
+  const k = kernels();
+  return {
+    y: k.averageBlocks(x, factor),
+    back: (dy) => [k.repeatPixels(k.times(dy, 1 / (factor * factor)), factor)],
+  };
 }

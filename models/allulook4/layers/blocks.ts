@@ -3,9 +3,11 @@
  * Light: depthwise-separable convolution with a residual connection (Howard et al. 2017; Sandler et al. 2018).
  */
 import * as tf from "../../engine/tf.ts";
-import { convolution } from "../../kernels/linear.ts";
-import { rmsGroupNorm } from "../../kernels/norm.ts";
-import { averageBlocks } from "../../kernels/resample.ts";
+import { differentiable, type Keep, type Pass, sequence } from "../../kernels/differentiable.ts";
+import { convolutionPass } from "../../kernels/linear.ts";
+import { kernels } from "../../kernels/loaded.ts";
+import { groupNormPass } from "../../kernels/norm.ts";
+import { averagePass } from "../../kernels/resample.ts";
 import { AllulookLayer, groupsOf, inputShapes, type LayerConfig, read, type Shape, strided } from "./layer.ts";
 
 interface BlockConfig extends LayerConfig {
@@ -18,6 +20,9 @@ interface BlockConfig extends LayerConfig {
 
 const LINEAR = { stride: 1, relu: false } as const;
 const RELU = { stride: 1, relu: true } as const;
+
+type Four = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+type Six = [...Four, tf.Tensor, tf.Tensor];
 
 abstract class ResidualBlock extends AllulookLayer {
   protected readonly config: BlockConfig;
@@ -52,25 +57,44 @@ abstract class ResidualBlock extends AllulookLayer {
 
   protected override forward([x]: tf.Tensor[]): tf.Tensor {
     const input = x as tf.Tensor4D;
-    const groups = groupsOf(input.shape[3], this.config.groupSize);
-    const body = this.body(rmsGroupNorm(input, read(this.#scale), groups));
-    let shortcut = averageBlocks(input, this.config.stride);
-    if (this.#shortcut !== null) shortcut = convolution(shortcut, read(this.#shortcut), null, LINEAR);
-    return tf.add(shortcut, body);
+    const { stride, groupSize } = this.config;
+    const scale = read(this.#scale);
+    const body = this.body.map((weight) => read(weight));
+    const change = this.#shortcut === null ? [] : [read(this.#shortcut)];
+    return differentiable([input, scale, ...body, ...change], (keep) => {
+      const k = kernels();
+      const norm = groupNormPass(keep, input, scale, groupsOf(input.shape[3], groupSize));
+      const main = this.bodyPass(keep, norm.y, body);
+      const shortcut = sequence(
+        input,
+        ...(stride === 1 ? [] : [(map: tf.Tensor) => averagePass(map, stride)]),
+        ...change.map((kernel) => (map: tf.Tensor) => convolutionPass(keep, map, kernel, null, LINEAR)),
+      );
+      return {
+        y: k.add(shortcut.y, main.y),
+        back(dy) {
+          const [inner, ...weights] = main.back(dy) as [tf.Tensor, ...tf.Tensor[]];
+          const [outer, ...kernel] = shortcut.back(dy);
+          return [...norm.back(inner, outer), ...weights, ...kernel];
+        },
+      };
+    });
   }
 
+  protected abstract body: readonly tf.LayerVariable[];
   protected abstract buildBody(channels: number): void;
-  protected abstract body(x: tf.Tensor4D): tf.Tensor4D;
+  /** What the block adds to its input; gradients of x and of the weights of `body`. */
+  protected abstract bodyPass(keep: Keep, x: tf.Tensor, weights: readonly tf.Tensor[]): Pass;
 }
 
 export class BottleneckBlock extends ResidualBlock {
   static className = "AllulookBottleneckBlock";
-  #weights: tf.LayerVariable[] = [];
+  protected override body: tf.LayerVariable[] = [];
 
   protected override buildBody(channels: number): void {
     const { filters } = this.config;
     const narrow = Math.max(8, Math.round(filters / 2));
-    this.#weights = [
+    this.body = [
       this.weight("reduceKernel", [1, 1, channels, narrow]),
       this.weight("reduceBias", [narrow]),
       this.weight("spatialKernel", [3, 3, narrow, narrow]),
@@ -80,29 +104,25 @@ export class BottleneckBlock extends ResidualBlock {
     ];
   }
 
-  protected override body(x: tf.Tensor4D): tf.Tensor4D {
-    const [reduce, reduceBias, spatial, spatialBias, expand, expandBias] = this.#weights.map((w) => read(w)) as [
-      tf.Tensor4D,
-      tf.Tensor1D,
-      tf.Tensor4D,
-      tf.Tensor1D,
-      tf.Tensor4D,
-      tf.Tensor1D,
-    ];
-    let y = convolution(x, reduce, reduceBias, RELU);
-    y = convolution(y, spatial, spatialBias, { stride: this.config.stride, relu: true });
-    return convolution(y, expand, expandBias, LINEAR);
+  protected override bodyPass(keep: Keep, x: tf.Tensor, weights: readonly tf.Tensor[]): Pass {
+    const [reduce, reduceBias, spatial, spatialBias, expand, expandBias] = weights as Six;
+    return sequence(
+      x,
+      (map) => convolutionPass(keep, map, reduce, reduceBias, RELU),
+      (map) => convolutionPass(keep, map, spatial, spatialBias, { stride: this.config.stride, relu: true }),
+      (map) => convolutionPass(keep, map, expand, expandBias, LINEAR),
+    );
   }
 }
 tf.serialization.registerClass(BottleneckBlock);
 
 export class SeparableBlock extends ResidualBlock {
   static className = "AllulookSeparableBlock";
-  #weights: tf.LayerVariable[] = [];
+  protected override body: tf.LayerVariable[] = [];
 
   protected override buildBody(channels: number): void {
     const { filters } = this.config;
-    this.#weights = [
+    this.body = [
       this.weight("depthwiseKernel", [3, 3, channels, 1]),
       this.weight("depthwiseBias", [channels]),
       this.weight("pointwiseOutKernel", [1, 1, channels, filters]),
@@ -110,15 +130,14 @@ export class SeparableBlock extends ResidualBlock {
     ];
   }
 
-  protected override body(x: tf.Tensor4D): tf.Tensor4D {
-    const [depthwise, depthwiseBias, pointwise, pointwiseBias] = this.#weights.map((w) => read(w)) as [
-      tf.Tensor4D,
-      tf.Tensor1D,
-      tf.Tensor4D,
-      tf.Tensor1D,
-    ];
-    const y = convolution(x, depthwise, depthwiseBias, { stride: this.config.stride, relu: true, depthwise: true });
-    return convolution(y, pointwise, pointwiseBias, LINEAR);
+  protected override bodyPass(keep: Keep, x: tf.Tensor, weights: readonly tf.Tensor[]): Pass {
+    const [depthwise, depthwiseBias, pointwise, pointwiseBias] = weights as Four;
+    const { stride } = this.config;
+    return sequence(
+      x,
+      (map) => convolutionPass(keep, map, depthwise, depthwiseBias, { stride, relu: true, depthwise: true }),
+      (map) => convolutionPass(keep, map, pointwise, pointwiseBias, LINEAR),
+    );
   }
 }
 tf.serialization.registerClass(SeparableBlock);

@@ -1,7 +1,8 @@
 /** Convolution with bias and optional ReLU, the piece that stems, laterals and heads are made of. */
 import * as tf from "../../engine/tf.ts";
-import { convolution } from "../../kernels/linear.ts";
-import { rmsGroupNorm } from "../../kernels/norm.ts";
+import { differentiable, sequence } from "../../kernels/differentiable.ts";
+import { convolution, convolutionPass } from "../../kernels/linear.ts";
+import { groupNormPass } from "../../kernels/norm.ts";
 import { AllulookLayer, groupsOf, inputShapes, type LayerConfig, read, type Shape, strided } from "./layer.ts";
 
 export interface ConvolutionConfig extends LayerConfig {
@@ -51,15 +52,18 @@ export class Convolution extends AllulookLayer {
   }
 
   protected override forward([x]: tf.Tensor[]): tf.Tensor {
-    let input = x as tf.Tensor4D;
-    if (this.#scale !== null) {
-      input = rmsGroupNorm(input, read(this.#scale), groupsOf(input.shape[3], this.#config.normGroup));
-    }
-    return convolution(input, read(this.#kernel), read(this.#bias), {
-      stride: this.#config.stride,
-      relu: this.#config.relu,
-      inputGradient: !this.#config.onData,
-    });
+    const input = x as tf.Tensor4D;
+    const { stride, relu, normGroup, onData } = this.#config;
+    const [kernel, bias] = [read<tf.Tensor4D>(this.#kernel), read<tf.Tensor1D>(this.#bias)];
+    if (this.#scale === null) return convolution(input, kernel, bias, { stride, relu, inputGradient: !onData });
+    const scale = read(this.#scale);
+    return differentiable([input, scale, kernel, bias], (keep) =>
+      sequence(
+        input,
+        (map) => groupNormPass(keep, map, scale, groupsOf(input.shape[3], normGroup)),
+        (map) => convolutionPass(keep, map, kernel, bias, { stride, relu }),
+      ),
+    );
   }
 }
 tf.serialization.registerClass(Convolution);

@@ -37,8 +37,17 @@ export class Surface extends AllulookLayer {
 }
 tf.serialization.registerClass(Surface);
 
-/** [h * w, TERMS] */
+const bases = new Map<string, Float32Array>();
+
+/** [h * w, TERMS]; computed once per size. */
 function basis(height: number, width: number): tf.Tensor2D {
+  const key = `${height},${width}`;
+  const known = bases.get(key) ?? basisValues(height, width);
+  bases.set(key, known);
+  return tf.tensor2d(known, [height * width, TERMS]);
+}
+
+function basisValues(height: number, width: number): Float32Array {
   const values = new Float32Array(height * width * TERMS);
   for (let row = 0, at = 0; row < height; row++) {
     const y = ((2 * row + 1) / height - 1) * GAIN;
@@ -47,5 +56,5 @@ function basis(height: number, width: number): tf.Tensor2D {
       values.set([x, y, (x * x) / GAIN, (y * y) / GAIN, (x * y) / GAIN], at);
     }
   }
-  return tf.tensor2d(values, [height * width, TERMS]);
+  return values;
 }

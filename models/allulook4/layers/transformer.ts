@@ -1,8 +1,10 @@
 /** The transformer on the flattened fused map: position embedding and encoder layers (Vaswani et al. 2017). */
 import * as tf from "../../engine/tf.ts";
-import { attention } from "../../kernels/attention.ts";
-import { dense } from "../../kernels/linear.ts";
-import { rmsNorm } from "../../kernels/norm.ts";
+import { attentionPass } from "../../kernels/attention.ts";
+import { differentiable, type Keep, type Pass, sequence } from "../../kernels/differentiable.ts";
+import { densePass } from "../../kernels/linear.ts";
+import { kernels } from "../../kernels/loaded.ts";
+import { tokenNormPass } from "../../kernels/norm.ts";
 import { AllulookLayer, inputShapes, type LayerConfig, read, type Shape } from "./layer.ts";
 
 /**
@@ -125,22 +127,63 @@ export class EncoderLayer extends AllulookLayer {
   }
 
   protected override forward([x]: tf.Tensor[]): tf.Tensor {
-    const [batch, tokens, width] = (x as tf.Tensor3D).shape;
+    const input = x as tf.Tensor3D;
+    const [batch, tokens, width] = input.shape;
+    const { heads } = this.#config;
     const w = this.#weights.map((weight) => read(weight));
-    const vector = (i: number) => w[i] as tf.Tensor1D;
-    const matrix = (i: number) => w[i] as tf.Tensor2D;
-    let stream = tf.reshape(x as tf.Tensor, [batch * tokens, width]) as tf.Tensor2D;
-    const projected = dense(rmsNorm(stream, vector(0)), matrix(1), vector(2), false);
-    const [q, k, v] = tf.split(projected, 3, 1).map((part) => tf.reshape(part, [batch, tokens, width])) as [
-      tf.Tensor3D,
-      tf.Tensor3D,
-      tf.Tensor3D,
-    ];
-    const attended = tf.reshape(attention(q, k, v, this.#config.heads, null), [batch * tokens, width]);
-    stream = tf.add(stream, dense(attended as tf.Tensor2D, matrix(3), vector(4), false));
-    const hidden = dense(rmsNorm(stream, vector(5)), matrix(6), vector(7), true);
-    stream = tf.add(stream, dense(hidden, matrix(8), vector(9), false));
-    return tf.reshape(stream, [batch, tokens, width]);
+    const weight = (i: number) => w[i] as tf.Tensor;
+    return differentiable([input, ...w], (keep) => {
+      const k = kernels();
+      const dense = (i: number, relu: boolean) => (y: tf.Tensor) =>
+        densePass(keep, y, weight(i), weight(i + 1), relu) as Pass;
+      const stream = k.reshape(input, [batch * tokens, width]);
+      const attend = residual(
+        keep,
+        stream,
+        weight(0),
+        dense(1, false),
+        (y) => selfAttentionPass(keep, y, [batch, tokens, heads, width / heads]),
+        dense(3, false),
+      );
+      const feed = residual(keep, attend.y, weight(5), dense(6, true), dense(8, false));
+      return {
+        y: k.reshape(feed.y, input.shape),
+        back(dy) {
+          const [middle, ...feedWeights] = feed.back(k.reshape(dy, stream.shape)) as [tf.Tensor, ...tf.Tensor[]];
+          const [first, ...attendWeights] = attend.back(middle) as [tf.Tensor, ...tf.Tensor[]];
+          return [k.reshape(first, input.shape), ...attendWeights, ...feedWeights];
+        },
+      };
+    });
   }
 }
 tf.serialization.registerClass(EncoderLayer);
+
+/** y = x + passes(rmsNorm(x)); gradients of x, of the norm's scale, then of the passes' own inputs. */
+function residual(keep: Keep, x: tf.Tensor, scale: tf.Tensor, ...passes: readonly ((x: tf.Tensor) => Pass)[]): Pass {
+  const norm = tokenNormPass(keep, x, scale);
+  const body = sequence(norm.y, ...passes);
+  return {
+    y: kernels().add(x, body.y),
+    back(dy) {
+      const [inner, ...weights] = body.back(dy) as [tf.Tensor, ...tf.Tensor[]];
+      return [...norm.back(inner, dy), ...weights];
+    },
+  };
+}
+
+/** [B * T, 3 * heads * d], queries, keys and values side by side -> attended [B * T, heads * d]. */
+function selfAttentionPass(keep: Keep, projected: tf.Tensor, [batch, tokens, heads, width]: number[]): Pass {
+  const k = kernels();
+  const [b, t, h, d] = [batch, tokens, heads, width] as [number, number, number, number];
+  const apart = k.transpose(k.reshape(projected, [b, t, 3, h, d]), [2, 0, 3, 1, 4]);
+  const [queries, keys, values] = k.unstack(apart, 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const { y, back } = attentionPass(keep, queries, keys, values, null);
+  return {
+    y: k.reshape(k.transpose(y, [0, 2, 1, 3]), [b * t, h * d]),
+    back(dy) {
+      const heads4 = k.transpose(k.reshape(dy, [b, t, h, d]), [0, 2, 1, 3]);
+      return [k.reshape(k.transpose(k.stack(back(heads4)), [1, 3, 0, 2, 4]), projected.shape)];
+    },
+  };
+}

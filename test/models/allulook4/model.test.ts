@@ -157,7 +157,7 @@ describe("modalities", () => {
 describe("predictions", () => {
   test("have the size of the picture, whatever the model's size is", () => {
     const config = testConfig({ input: { size: [50, 70] } });
-    const { model } = make(config);
+    const model = make(config);
     const sample = squareSample("one.png", Rng.of(3), 101, 47);
     // The first run makes the constants that are kept for good.
     predict(model, config, sample);
@@ -181,7 +181,7 @@ describe("predictions", () => {
 
   test("come without RGB from depth, and without depth from RGB", () => {
     const config = testConfig();
-    const { model } = make(config);
+    const model = make(config);
     const sample = squareSample("one.png", Rng.of(3));
     const all = predict(model, config, sample);
     const blind = predict(model, config, { ...sample, rgb: null });

@@ -1,12 +1,29 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { loadEngine } from "../../../models/engine/node/load.ts";
 import * as tf from "../../../models/engine/tf.ts";
-import { attention } from "../../../models/kernels/attention.ts";
+import { attentionPass } from "../../../models/kernels/attention.ts";
+import { differentiable } from "../../../models/kernels/differentiable.ts";
 import { convolution, dense } from "../../../models/kernels/linear.ts";
 import { rmsGroupNorm, rmsNorm } from "../../../models/kernels/norm.ts";
 import { averageBlocks, repeatPixels } from "../../../models/kernels/resample.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
 import { gradientError, randomTensor } from "../check-gradient.ts";
+
+/** Attention of heads that lie side by side: [B, T, D] and twice [B, S, D] -> [B, T, D]. */
+function attention(
+  queries: tf.Tensor3D,
+  keys: tf.Tensor3D,
+  values: tf.Tensor3D,
+  heads: number,
+  bias: tf.Tensor2D | null,
+): tf.Tensor {
+  const [batch, , width] = queries.shape;
+  const apart = [queries, keys, values].map((x) =>
+    tf.transpose(tf.reshape(x, [batch, -1, heads, width / heads]), [0, 2, 1, 3]),
+  ) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const mixed = differentiable(apart, (keep) => attentionPass(keep, ...apart, bias));
+  return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), queries.shape);
+}
 
 type Case = readonly [
   name: string,
@@ -48,6 +65,22 @@ const CASES: readonly Case[] = [
     (...t) => dense(x2(part(t, 0)), x2(part(t, 1)), x1(part(t, 2)), false),
     [[7, 5], [5, 3], [3]],
     (...t) => tf.add(tf.matMul(x2(part(t, 0)), x2(part(t, 1))), part(t, 2)),
+  ],
+  [
+    "pointwise convolution of a large map",
+    (...t) => convolution(x4(part(t, 0)), x4(part(t, 1)), x1(part(t, 2)), { stride: 1, relu: false }),
+    [[2, 32, 64, 16], [1, 1, 16, 16], [16]],
+    (...t) => tf.add(tf.conv2d(x4(part(t, 0)), x4(part(t, 1)), 1, "same"), part(t, 2)),
+  ],
+  [
+    "group normalisation of a large map",
+    (...t) => rmsGroupNorm(part(t, 0), x1(part(t, 1)), 2),
+    [[2, 64, 32, 16], [16]],
+    (...t) => {
+      const groups = tf.reshape(part(t, 0), [2, 2048, 2, 8]);
+      const rms = tf.sqrt(tf.add(tf.mean(tf.square(groups), [1, 3], true), 1e-5));
+      return tf.mul(tf.reshape(tf.div(groups, rms), [2, 64, 32, 16]), part(t, 1));
+    },
   ],
   [
     "group normalisation",
@@ -128,7 +161,7 @@ describe.each(["tensorflow", "cpu"] as const)("operations with gradients of our 
         [1, 0],
         [0, 1],
       ]);
-      const gradient = tf.grad((t) => tf.sum(dense(t as tf.Tensor2D, kernel, null, true)))(x);
+      const gradient = tf.grad((t) => tf.sum(dense(t as tf.Tensor2D, kernel, tf.zeros([2]), true)))(x);
       expect([...gradient.dataSync()]).toEqual([1, 0]);
       const image = tf.tensor4d([1, -2], [1, 1, 2, 1]);
       const one = tf.ones([1, 1, 1, 1]) as tf.Tensor4D;
