@@ -3,6 +3,7 @@
  * the centres (Rezatofighi et al. 2019). Boxes are few, so their loss and its gradient are computed in JavaScript.
  */
 import * as tf from "../engine/tf.ts";
+import { kernels } from "../kernels/loaded.ts";
 import { boxAt, type Rectangle, SIDE_LIMIT, sideLength } from "./boxes.ts";
 import type { BoxCells } from "../preprocess/box-targets.ts";
 
@@ -19,52 +20,81 @@ export function focalLoss(logits: tf.Tensor4D, heat: tf.Tensor2D, known: tf.Tens
   const classes = heat.shape[1];
   const op = tf.customGrad((...args: unknown[]) => {
     const save = args.at(-1) as tf.GradSaveFunc;
-    const z = tf.reshape(tf.slice(logits, [0, 0, 0, 0], [batch, height, width, classes]), [-1, classes]);
+    const k = kernels();
+    const weights = heatWeights(heat.dataSync<"float32">(), known.dataSync<"float32">());
+    const count = Math.max(weights.centres, 1);
+    const z = tf.reshape(tf.slice(logits, [0, 0, 0, 0], [batch, height, width, classes]), heat.shape);
     const p = tf.sigmoid(z);
-    const logP = tf.neg(tf.softplus(tf.neg(z)));
-    const logQ = tf.neg(tf.softplus(z));
-    const centre = tf.cast(tf.greaterEqual(heat, 1), "float32");
-    const weight = tf.reshape(tf.mul(tf.reshape(known, [batch, 1]), tf.ones([batch, height * width])), [
-      batch * height * width,
-      1,
-    ]);
-    const positives = tf.mul(centre, weight);
-    // (1 - heat)^4 is 0 at the centres themselves.
-    const negatives = tf.mul(tf.square(tf.square(tf.sub(1, heat))), weight);
-    const count = Math.max(tf.sum(positives).dataSync()[0] as number, 1);
     const q = tf.sub(1, p);
-    const terms = tf.add(tf.mul(positives, tf.mul(tf.square(q), logP)), tf.mul(negatives, tf.mul(tf.square(p), logQ)));
-    save([p, q, logP, logQ, positives, negatives]);
+    const minusLogQ = tf.softplus(z);
+    const minusLogP = k.sub(minusLogQ, z);
+    const atCentres = k.mul(tf.tensor2d(weights.positive, heat.shape), k.mul(q, q));
+    const elsewhere = k.mul(tf.tensor2d(weights.negative, heat.shape), k.mul(p, p));
+    const terms = k.biasGradient(k.add(k.mul(atCentres, minusLogP), k.mul(elsewhere, minusLogQ)));
+    const sum = terms.dataSync<"float32">().reduce((total, term) => total + term, 0);
+    save([p, q, minusLogP, minusLogQ, atCentres, elsewhere]);
     return {
-      value: tf.div(tf.neg(tf.sum(terms)), count) as tf.Tensor,
+      value: tf.scalar(sum / count) as tf.Tensor,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [p0, q0, logP0, logQ0, positives0, negatives0] = saved as tf.Tensor2D[] as [
-          tf.Tensor2D,
-          tf.Tensor2D,
-          tf.Tensor2D,
-          tf.Tensor2D,
-          tf.Tensor2D,
-          tf.Tensor2D,
-        ];
-        const atCentres = tf.mul(tf.square(q0), tf.sub(tf.mul(tf.mul(p0, logP0), 2), q0));
-        const elsewhere = tf.mul(tf.square(p0), tf.sub(p0, tf.mul(tf.mul(q0, logQ0), 2)));
-        const gradient = tf.mul(
-          tf.add(tf.mul(positives0, atCentres), tf.mul(negatives0, elsewhere)),
-          tf.div(dy, count),
-        );
-        const map = tf.reshape(gradient, [batch, height, width, classes]) as tf.Tensor4D;
-        return [
-          tf.pad(map, [
-            [0, 0],
-            [0, 0],
-            [0, 0],
-            [0, channels - classes],
-          ]),
-        ];
+        const [p0, q0, minusLogP0, minusLogQ0, atCentres0, elsewhere0] = saved as Six;
+        const risen = k.mul(elsewhere0, k.add(p0, k.times(k.mul(q0, minusLogQ0), 2)));
+        const fallen = k.mul(atCentres0, k.add(q0, k.times(k.mul(p0, minusLogP0), 2)));
+        const gradient = k.mul(k.sub(risen, fallen), tf.scalar((dy.dataSync()[0] as number) / count));
+        return [paddedMap(gradient, logits.shape, 0, channels - classes)];
       },
     };
   });
   return op(logits) as tf.Scalar;
+}
+
+type Six = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+
+/** What every value of the heat counts for: 1 at labelled samples' centres, (1 - heat)^4, which is 0 there, elsewhere. */
+function heatWeights(heat: Float32Array, known: Float32Array) {
+  const positive = new Float32Array(heat.length);
+  const negative = new Float32Array(heat.length);
+  const perSample = heat.length / known.length;
+  let centres = 0;
+  for (let i = 0; i < heat.length; i++) {
+    const weight = known[Math.floor(i / perSample)] as number;
+    const value = heat[i] as number;
+    if (value >= 1) {
+      positive[i] = weight;
+      centres += weight;
+    }
+    negative[i] = (1 - value) ** 4 * weight;
+  }
+  return { positive, negative, centres };
+}
+
+/** The gradient of some of a map's channels as that of the map: zero in the `before` and `after` others. */
+function paddedMap(gradient: tf.Tensor, shape: number[], before: number, after: number): tf.Tensor {
+  const own = (shape[3] as number) - before - after;
+  return tf.pad(tf.reshape(gradient, [...shape.slice(0, 3), own]), [
+    [0, 0],
+    [0, 0],
+    [0, 0],
+    [before, after],
+  ]);
+}
+
+/**
+ * Binary cross-entropy of the heat, whose Gaussians are soft labels.
+ *
+ * @param logits [B, h, w, K + 4]
+ * @param heat [B * h * w, K], 1 at centres
+ * @param known [B], 1 where boxes are labelled
+ * @returns scalar: sum over labelled samples, divided by the number of centres
+ */
+export function heatCrossEntropy(logits: tf.Tensor4D, heat: tf.Tensor2D, known: tf.Tensor1D): tf.Scalar {
+  const [batch, height, width] = logits.shape;
+  const classes = heat.shape[1];
+  const z = tf.reshape(tf.slice(logits, [0, 0, 0, 0], [batch, height, width, classes]), [batch, -1]);
+  const wanted = tf.reshape(heat, [batch, -1]);
+  const labelled = tf.reshape(known, [batch, 1]);
+  const centres = tf.sum(tf.mul(tf.cast(tf.greaterEqual(wanted, 1), "float32"), labelled));
+  const terms = tf.sub(tf.softplus(z), tf.mul(wanted, z));
+  return tf.div(tf.sum(tf.mul(terms, labelled)), tf.maximum(centres, 1));
 }
 
 /**
@@ -91,18 +121,9 @@ export function boxLoss(logits: tf.Tensor4D, cells: BoxCells): tf.Scalar {
     return {
       value: tf.scalar(loss) as tf.Tensor,
       gradFunc: (dy: tf.Tensor) => {
-        const map = tf.tensor4d(gradient, [batch, height, width, 4]);
-        return [
-          tf.mul(
-            tf.pad(map, [
-              [0, 0],
-              [0, 0],
-              [0, 0],
-              [channels - 4, 0],
-            ]),
-            dy,
-          ),
-        ];
+        const factor = dy.dataSync()[0] as number;
+        for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] as number) * factor;
+        return [paddedMap(tf.tensor1d(gradient), logits.shape, channels - 4, 0)];
       },
     };
   });

@@ -8,7 +8,7 @@ import type { OutputHead } from "../allulook4/build.ts";
 import * as tf from "../engine/tf.ts";
 import type { Targets } from "../preprocess/batch.ts";
 import { depthLoss } from "./depth.ts";
-import { boxLoss, focalLoss } from "./detection.ts";
+import { boxLoss, focalLoss, heatCrossEntropy } from "./detection.ts";
 import { sceneLoss } from "./scene.ts";
 import { segmentationLoss } from "./segmentation.ts";
 
@@ -33,10 +33,10 @@ export function headLoss(head: OutputHead, output: tf.Tensor, targets: Targets, 
       if (!targets.boxesKnown.some((known) => known > 0)) return null;
       const classes = (output.shape.at(-1) as number) - 4;
       const terms: tf.Scalar[] = [];
-      if (losses.detection.includes("focal")) {
-        const heat = tf.tensor2d(targets.heat, [targets.heat.length / classes, classes]);
-        terms.push(focalLoss(output as tf.Tensor4D, heat, tf.tensor1d(targets.boxesKnown)));
-      }
+      const heat = tf.tensor2d(targets.heat, [targets.heat.length / classes, classes]);
+      const known = tf.tensor1d(targets.boxesKnown);
+      if (losses.detection.includes("focal")) terms.push(focalLoss(output as tf.Tensor4D, heat, known));
+      if (losses.detection.includes("crossEntropy")) terms.push(heatCrossEntropy(output as tf.Tensor4D, heat, known));
       if (losses.detection.includes("giou") && targets.cells.cell.length > 0) {
         terms.push(boxLoss(output as tf.Tensor4D, targets.cells));
       }
@@ -44,17 +44,13 @@ export function headLoss(head: OutputHead, output: tf.Tensor, targets: Targets, 
     }
     case "depth": {
       if (!targets.depthWeight.some((weight) => weight > 0)) return null;
-      return depthLoss(
-        output as tf.Tensor4D,
-        tf.tensor1d(targets.depth),
-        tf.tensor1d(targets.depthWeight),
-        losses.depth,
-      );
+      return depthLoss(output as tf.Tensor4D, targets, losses.depth);
     }
     case "scene": {
       if (!targets.scene.some((one) => one > 0)) return null;
       const classes = output.shape[1] as number;
-      return sceneLoss(output as tf.Tensor2D, tf.tensor2d(targets.scene, [targets.scene.length / classes, classes]));
+      const truth = tf.tensor2d(targets.scene, [targets.scene.length / classes, classes]);
+      return sceneLoss(output as tf.Tensor2D, truth, losses.scene);
     }
   }
 }
@@ -75,14 +71,31 @@ export function combineLosses(
   losses: Losses,
   uncertainty: tf.Tensor1D | null,
 ): tf.Scalar {
-  let total: tf.Scalar = tf.scalar(0);
-  for (const [head, loss] of perHead) {
-    let term = tf.mul(loss, fixedWeight(head, losses)) as tf.Scalar;
-    if (uncertainty !== null) {
-      const s = tf.reshape(tf.slice(uncertainty, TASKS.indexOf(head), 1), []) as tf.Scalar;
-      term = tf.add(tf.mul(tf.exp(tf.neg(s)), term), s);
+  const heads = [...perHead.keys()];
+  const inputs = [...perHead.values(), ...(uncertainty === null ? [] : [uncertainty])];
+  // A handful of numbers: as kernels they would cost more than a convolution.
+  const op = tf.customGrad(() => {
+    const weights = new Float32Array(heads.length);
+    const byUncertainty = new Float32Array(TASKS.length);
+    const s = uncertainty?.dataSync<"float32">();
+    let total = 0;
+    for (const [i, head] of heads.entries()) {
+      const task = TASKS.indexOf(head);
+      const logarithm = s?.[task] ?? 0;
+      const weight = fixedWeight(head, losses) * Math.exp(-logarithm);
+      const loss = (perHead.get(head) as tf.Scalar).dataSync()[0] as number;
+      weights[i] = weight;
+      byUncertainty[task] = 1 - weight * loss;
+      total += weight * loss + logarithm;
     }
-    total = tf.add(total, term);
-  }
-  return total;
+    return {
+      value: tf.scalar(total) as tf.Tensor,
+      gradFunc: (dy: tf.Tensor) => {
+        const factor = dy.dataSync()[0] as number;
+        const gradients: tf.Tensor[] = Array.from(weights, (weight) => tf.scalar(weight * factor));
+        return uncertainty === null ? gradients : [...gradients, tf.tensor1d(byUncertainty.map((g) => g * factor))];
+      },
+    };
+  });
+  return op(...inputs) as tf.Scalar;
 }

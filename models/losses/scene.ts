@@ -1,14 +1,18 @@
-/** Cross-entropy of the image-level class over the labelled samples of a batch. */
+/** Cross-entropy and focal loss of the image-level class over the labelled samples of a batch. */
 import * as tf from "../engine/tf.ts";
+import { segmentationLoss } from "./segmentation.ts";
 
 /**
  * @param logits [B, S]
  * @param truth [B, S], one-hot; all zero where unlabelled
+ * @param kinds the terms to add up
  * @returns scalar
  */
-export function sceneLoss(logits: tf.Tensor2D, truth: tf.Tensor2D): tf.Scalar {
-  const labelled = tf.maximum(tf.sum(truth), 1);
-  const shifted = tf.sub(logits, tf.max(logits, 1, true));
-  const logarithms = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)));
-  return tf.neg(tf.div(tf.sum(tf.mul(truth, logarithms)), labelled));
+export function sceneLoss(
+  logits: tf.Tensor2D,
+  truth: tf.Tensor2D,
+  kinds: readonly ("crossEntropy" | "focal")[],
+): tf.Scalar {
+  // One picture is one cell.
+  return segmentationLoss(tf.reshape(logits, [logits.shape[0], 1, 1, logits.shape[1]]), truth, kinds);
 }

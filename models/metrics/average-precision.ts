@@ -2,6 +2,7 @@
  * COCO's average precision: precision made monotone, read at 101 recalls (pycocotools, cocoeval.py, `accumulate`).
  * Detections come in groups of falling score; a group of one is a single detection, a larger one a score bin.
  */
+import { RECALL_THRESHOLDS } from "./coco/parameters.ts";
 
 /**
  * @param hits true positives per group, highest scores first
@@ -10,6 +11,11 @@
  * @returns AP in [0, 1]
  */
 export function averagePrecision(hits: ArrayLike<number>, misses: ArrayLike<number>, positives: number): number {
+  return precisionAtRecalls(hits, misses, positives).reduce((sum, value) => sum + value, 0) / RECALL_THRESHOLDS.length;
+}
+
+/** The precision-recall curve behind {@link averagePrecision}: the best precision at each of the 101 recalls or beyond. */
+export function precisionAtRecalls(hits: ArrayLike<number>, misses: ArrayLike<number>, positives: number): number[] {
   const groups = hits.length;
   const recall = new Float64Array(groups);
   const precision = new Float64Array(groups);
@@ -25,13 +31,9 @@ export function averagePrecision(hits: ArrayLike<number>, misses: ArrayLike<numb
   for (let i = groups - 2; i >= 0; i--) {
     precision[i] = Math.max(precision[i] as number, precision[i + 1] as number);
   }
-  let sum = 0;
   let at = 0;
-  for (let step = 0; step <= 100; step++) {
-    const wanted = step / 100;
+  return RECALL_THRESHOLDS.map((wanted) => {
     while (at < groups && (recall[at] as number) < wanted) at++;
-    if (at === groups) break;
-    sum += precision[at] as number;
-  }
-  return sum / 101;
+    return at === groups ? 0 : (precision[at] as number);
+  });
 }

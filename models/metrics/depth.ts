@@ -9,15 +9,24 @@ import type { DepthMap } from "../preprocess/sample.ts";
 export interface DepthErrors {
   /** Mean squared error, in square metres, or in squares of the picture's mean depth. */
   readonly squared: number;
+  /** Mean of |error|, in metres, or in the picture's mean depth. */
+  readonly absolute: number;
   /** Mean of |error| / truth. */
   readonly relative: number;
-  /** Share of pixels whose ratio to the truth, either way, is below 1.25. */
+  /** Mean of (ln prediction - ln truth)^2. */
+  readonly squaredLog: number;
+  /** 100 times the standard deviation of ln prediction - ln truth (Eigen et al. 2014; KITTI's SILog). */
+  readonly silog: number;
+  /** Share of pixels whose ratio to the truth, either way, is below 1.25, 1.25^2 and 1.25^3. */
   readonly delta1: number;
+  readonly delta2: number;
+  readonly delta3: number;
   readonly pixels: number;
 }
 
 /** Predictions below this share of the picture's mean depth count as this when a ratio is formed. */
 const SMALLEST = 1e-3;
+const DELTAS = [1.25, 1.25 ** 2, 1.25 ** 3] as const;
 
 /**
  * Scale >= 0 and shift that bring `prediction` closest to `truth` in least squares.
@@ -80,19 +89,39 @@ export function depthErrors(
   const unit = kind === "metric" ? 1 : mean;
   const floor = SMALLEST * mean;
   let squared = 0;
+  let absolute = 0;
   let relative = 0;
-  let close = 0;
+  let logs = 0;
+  let squaredLogs = 0;
+  const close = [0, 0, 0];
   for (let i = 0; i < truth.values.length; i++) {
     if (!counts(i)) continue;
     const wanted = truth.values[i] as number;
     const got = (prediction[i] as number) * fit.scale + fit.shift;
-    squared += ((got - wanted) / unit) ** 2;
+    const error = Math.abs(got - wanted) / unit;
+    squared += error ** 2;
+    absolute += error;
     const safe = Math.max(wanted, floor);
     relative += Math.abs(got - wanted) / safe;
     const ratio = Math.max(got, floor) / safe;
-    if (Math.max(ratio, 1 / ratio) < 1.25) close++;
+    const logarithm = Math.log(ratio);
+    logs += logarithm;
+    squaredLogs += logarithm ** 2;
+    const off = Math.max(ratio, 1 / ratio);
+    for (const [k, limit] of DELTAS.entries()) if (off < limit) close[k] = (close[k] as number) + 1;
   }
-  return { squared: squared / pixels, relative: relative / pixels, delta1: close / pixels, pixels };
+  const [delta1, delta2, delta3] = close.map((count) => count / pixels) as [number, number, number];
+  return {
+    squared: squared / pixels,
+    absolute: absolute / pixels,
+    relative: relative / pixels,
+    squaredLog: squaredLogs / pixels,
+    silog: 100 * Math.sqrt(Math.max(0, squaredLogs / pixels - (logs / pixels) ** 2)),
+    delta1,
+    delta2,
+    delta3,
+    pixels,
+  };
 }
 
 /** The pixel-wise mean of depth maps: what a model must beat to have learned anything from pictures. */

@@ -10,29 +10,22 @@ import {
   type Prediction,
   type Withheld,
 } from "../allulook4/predict.ts";
-import type * as tf from "../engine/tf.ts";
 import { randomHoles } from "../preprocess/augment.ts";
 import { prepareSample } from "../preprocess/prepare.ts";
 import type { Sample } from "../preprocess/sample.ts";
-import { depthErrors, type DepthErrors, type MeanDepthMap } from "./depth.ts";
-import { addDetections, DetectionScorer } from "./detection.ts";
+import type { RunnableModel } from "../runnable.ts";
+import { depthErrors, type MeanDepthMap } from "./depth.ts";
+import { addDetections } from "./detection.ts";
+import { ExactEvaluation, type ExactMetrics } from "./exact.ts";
 import { addConfusion } from "./segmentation.ts";
-import {
-  DEPTH_FIELDS,
-  fixedPoint,
-  type Metrics,
-  metricsFromStatistics,
-  slotValues,
-  type StatisticsLayout,
-  statisticsLayout,
-} from "./statistics.ts";
+import { addDepth, addScene, fixedPoint, slotValues, type StatisticsLayout } from "./statistics.ts";
 
 export interface EvaluationOptions {
   readonly batchSize: number;
   /** Of the training pictures; null: no baseline. */
   readonly meanDepth: MeanDepthMap | null;
-  /** Collects detections for an mAP without bins. */
-  readonly scorer?: DetectionScorer;
+  /** Takes every prediction, with confidence maps, for metrics without bins. */
+  readonly exact?: ExactEvaluation;
   readonly withheld?: { readonly text?: boolean };
 }
 
@@ -42,7 +35,7 @@ export interface EvaluationOptions {
  * @param samples at most `batchSize` of them
  */
 export function addSamples(
-  model: tf.LayersModel,
+  model: RunnableModel,
   config: PredictConfig,
   samples: readonly Sample[],
   layout: StatisticsLayout,
@@ -53,7 +46,7 @@ export function addSamples(
   const { kind } = config.labels.depth;
   const base = options.withheld ?? {};
   const depthIsInput = config.input.modalities.includes("depth");
-  const run = (at: readonly number[], withheld: readonly Withheld[]): Prediction[] =>
+  const run = (at: readonly number[], withheld: readonly Withheld[], maps = false): Prediction[] =>
     at.length === 0
       ? []
       : predictPrepared(
@@ -62,14 +55,18 @@ export function addSamples(
           at.map((i) => prepared[i] as (typeof prepared)[number]),
           at.map((i) => samples[i] as Sample),
           withheld,
+          undefined,
+          maps,
         );
   const all = samples.map((_, i) => i);
   const full = run(
     all,
     all.map(() => base),
+    options.exact !== undefined,
   );
   for (const [i, prediction] of full.entries()) {
-    addLabels(samples[i] as Sample, prediction, layout, values, options);
+    addLabels(samples[i] as Sample, prediction, layout, values);
+    options.exact?.observe(samples[i] as Sample, prediction);
   }
   if (kind === "none") return;
 
@@ -108,61 +105,69 @@ export function addSamples(
   }
 }
 
-function addLabels(
-  sample: Sample,
-  prediction: Prediction,
-  layout: StatisticsLayout,
-  values: Float64Array,
-  options: EvaluationOptions,
-): void {
+function addLabels(sample: Sample, prediction: Prediction, layout: StatisticsLayout, values: Float64Array): void {
   if (sample.segmentation !== null && prediction.classMap !== null) {
     const confusion = slotValues(layout, values, "confusion");
     addConfusion(confusion, layout.labels.segmentation.length, sample.segmentation, prediction.classMap);
   }
   if (sample.boxes !== null && prediction.detections !== null) {
     addDetections(layout, values, prediction.detections, sample.boxes);
-    options.scorer?.add(prediction.detections, sample.boxes);
   }
   if (sample.scene !== null && prediction.scene !== null) {
-    const best = prediction.scene.indexOf(Math.max(...prediction.scene));
-    const sums = slotValues(layout, values, "scene");
-    sums[0] = (sums[0] as number) + 1;
-    sums[1] = (sums[1] as number) + (best === sample.scene ? 1 : 0);
+    addScene(layout, values, sample.scene, prediction.scene);
   }
 }
 
-function addDepth(sums: Float64Array, errors: DepthErrors | null): void {
-  if (errors === null) return;
-  const add = (field: number, value: number) => {
-    sums[field] = (sums[field] as number) + value;
-  };
-  add(DEPTH_FIELDS.pictures, 1);
-  add(DEPTH_FIELDS.squared, fixedPoint(errors.squared));
-  add(DEPTH_FIELDS.relative, fixedPoint(errors.relative));
-  add(DEPTH_FIELDS.delta1, fixedPoint(errors.delta1));
+/** Samples of one site, by index into wherever they come from. */
+export interface SiteSamples {
+  readonly site: string;
+  readonly count: number;
+  load(index: number): Promise<Sample>;
+}
+
+export interface SiteEvaluation {
+  readonly site: string;
+  readonly evaluation: ExactEvaluation;
 }
 
 /**
- * Scores a model on data at hand, with an mAP that is exact and not binned: what `evaluate` prints.
+ * Scores a model on data at hand, site by site: what `evaluate` prints.
  *
- * @param load samples by index, `count` of them
+ * @param onSample called after every batch with the number of samples done so far
+ * @returns the sites in their order, and all samples together
  */
+export async function evaluateSites(
+  model: RunnableModel,
+  config: PredictConfig,
+  sites: readonly SiteSamples[],
+  options: Omit<EvaluationOptions, "exact">,
+  onSample: (done: number) => void = () => {},
+): Promise<{ pooled: ExactEvaluation; sites: SiteEvaluation[] }> {
+  const pooled = new ExactEvaluation(config.labels);
+  const done: SiteEvaluation[] = [];
+  for (const { site, count, load } of sites) {
+    const evaluation = new ExactEvaluation(config.labels);
+    const { layout, values } = evaluation;
+    for (let start = 0; start < count; start += options.batchSize) {
+      const indices = Array.from({ length: Math.min(options.batchSize, count - start) }, (_, i) => start + i);
+      const samples = await Promise.all(indices.map(load));
+      addSamples(model, config, samples, layout, values, { ...options, exact: evaluation });
+      onSample(pooled.examples + evaluation.examples);
+    }
+    pooled.addAll(evaluation);
+    done.push({ site, evaluation });
+  }
+  return { pooled, sites: done };
+}
+
+/** As {@link evaluateSites}, of one site, and only its metrics. */
 export async function evaluateExactly(
-  model: tf.LayersModel,
+  model: RunnableModel,
   config: PredictConfig,
   count: number,
   load: (index: number) => Promise<Sample>,
-  options: Omit<EvaluationOptions, "scorer">,
-): Promise<Metrics> {
-  const layout = statisticsLayout(config.labels);
-  const values = new Float64Array(layout.length);
-  const scorer = new DetectionScorer(config.labels.detection.length);
-  for (let start = 0; start < count; start += options.batchSize) {
-    const indices = Array.from({ length: Math.min(options.batchSize, count - start) }, (_, i) => start + i);
-    const samples = await Promise.all(indices.map(load));
-    addSamples(model, config, samples, layout, values, { ...options, scorer });
-  }
-  const metrics = metricsFromStatistics(layout, values);
-  const detection = scorer.result();
-  return detection === null ? metrics : { ...metrics, detection };
+  options: Omit<EvaluationOptions, "exact">,
+): Promise<ExactMetrics> {
+  const { pooled } = await evaluateSites(model, config, [{ site: "all", count, load }], options);
+  return pooled.metrics();
 }

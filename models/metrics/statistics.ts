@@ -5,9 +5,13 @@
  */
 import type { Labels } from "../../shared/config/federation.ts";
 import { averagePrecision } from "./average-precision.ts";
+import { bestPoint } from "./best-point.ts";
+import { addConfidence, CALIBRATION_LENGTH, expectedCalibrationError } from "./calibration.ts";
+import { mean, sceneMetrics, segmentationMetrics } from "./classification.ts";
+import { AT_50, AT_75, IOU_THRESHOLDS } from "./coco/parameters.ts";
+import type { DepthErrors } from "./depth.ts";
+import { auroc } from "./roc.ts";
 
-/** COCO's ten IoU thresholds, .50 to .95. */
-export const IOU_THRESHOLDS = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95] as const;
 export const SCORE_BINS = 256;
 /** Depth errors are summed in units of 2^-20. */
 export const FIXED_POINT = 2 ** 20;
@@ -31,8 +35,18 @@ export interface StatisticsLayout {
 
 export type Metrics = Partial<Record<Head, Record<string, number>>>;
 
-/** Fields of the slots "depth" and "depthBaseline". */
-export const DEPTH_FIELDS = { pictures: 0, squared: 1, relative: 2, delta1: 3, length: 4 } as const;
+/** What the slots "depth" and "depthBaseline" sum up per picture, behind the number of pictures. */
+const DEPTH_SUMS = [
+  "squared",
+  "relative",
+  "delta1",
+  "absolute",
+  "squaredLog",
+  "silog",
+  "delta2",
+  "delta3",
+] as const satisfies readonly (keyof DepthErrors)[];
+const DEPTH_LENGTH = 1 + DEPTH_SUMS.length;
 
 /** The counters that a federation with these labels needs. */
 export function statisticsLayout(labels: Labels): StatisticsLayout {
@@ -51,12 +65,15 @@ export function statisticsLayout(labels: Labels): StatisticsLayout {
   add("detectionTrue", classes * IOU_THRESHOLDS.length * SCORE_BINS);
   add("detectionFalse", classes * IOU_THRESHOLDS.length * SCORE_BINS);
   if (labels.depth.kind !== "none") {
-    add("depth", DEPTH_FIELDS.length);
-    add("depthBaseline", DEPTH_FIELDS.length);
+    add("depth", DEPTH_LENGTH);
+    add("depthBaseline", DEPTH_LENGTH);
     add("depthCompletion", 2);
   }
-  // Pictures, and those classified rightly.
-  add("scene", labels.scene.length > 0 ? 2 : 0);
+  const scenes = labels.scene.length;
+  add("sceneConfusion", scenes ** 2);
+  // [class][others, members][bin] of the class's probability.
+  add("sceneScores", scenes * 2 * SCORE_BINS);
+  add("sceneCalibration", scenes > 0 ? CALIBRATION_LENGTH : 0);
   return { slots, length, labels };
 }
 
@@ -80,73 +97,92 @@ export function metricsFromStatistics(layout: StatisticsLayout, values: Float64A
   if (detection !== null) metrics.detection = detection;
   const depth = depthMetrics(slotValues(layout, values, "depth"));
   if (depth !== null) {
-    const baseline = depthMetrics(slotValues(layout, values, "depthBaseline"));
-    metrics.depth = {
-      ...depth,
-      ...(baseline === null
-        ? {}
-        : { baselineRmse: baseline.rmse, baselineAbsRel: baseline.absRel, baselineDelta1: baseline.delta1 }),
-    };
+    const baseline = depthMetrics(slotValues(layout, values, "depthBaseline")) ?? {};
+    const renamed = Object.entries(baseline).map(([name, value]) => [
+      `baseline${name.charAt(0).toUpperCase()}${name.slice(1)}`,
+      value,
+    ]);
+    metrics.depth = { ...depth, ...Object.fromEntries(renamed) };
   }
   const completion = slotValues(layout, values, "depthCompletion");
   const completed = completion[0] ?? 0;
   if (completed > 0) metrics.depthCompletion = { rmse: Math.sqrt((completion[1] as number) / FIXED_POINT / completed) };
-  const scene = slotValues(layout, values, "scene");
-  const pictures = scene[0] ?? 0;
-  if (pictures > 0) metrics.scene = { accuracy: (scene[1] as number) / pictures };
+  const scene = sceneScores(layout, values);
+  if (scene !== null) metrics.scene = scene;
   return metrics;
 }
 
-/** Mean IoU over the classes that occur in truth or prediction, Dice likewise, and pixel accuracy. */
-export function segmentationMetrics(
-  confusion: Float64Array,
-  classes: number,
-): { mIoU: number; dice: number; pixelAccuracy: number } | null {
-  let total = 0;
-  let right = 0;
-  let iouSum = 0;
-  let diceSum = 0;
-  let present = 0;
-  for (let c = 0; c < classes; c++) {
-    let truth = 0;
-    let predicted = 0;
-    for (let other = 0; other < classes; other++) {
-      truth += confusion[c * classes + other] as number;
-      predicted += confusion[other * classes + c] as number;
-    }
-    const hit = confusion[c * classes + c] as number;
-    total += truth;
-    right += hit;
-    if (truth + predicted === 0) continue;
-    present++;
-    iouSum += hit / (truth + predicted - hit);
-    diceSum += (2 * hit) / (truth + predicted);
-  }
-  if (total === 0) return null;
-  return { mIoU: iouSum / present, dice: diceSum / present, pixelAccuracy: right / total };
+/** AUROC is exact to the score's bin; the mean over the classes that have members and others. */
+function sceneScores(layout: StatisticsLayout, values: Float64Array): Record<string, number> | null {
+  const classes = layout.labels.scene.length;
+  const metrics = sceneMetrics(slotValues(layout, values, "sceneConfusion"), classes);
+  if (metrics === null) return null;
+  const scores = slotValues(layout, values, "sceneScores");
+  const areas = layout.labels.scene.flatMap((_, c) => {
+    const bins = (member: 0 | 1) =>
+      Array.from({ length: SCORE_BINS }, (__, i) => scores[(c * 2 + member + 1) * SCORE_BINS - 1 - i] as number);
+    const area = auroc({ positives: bins(1), negatives: bins(0) });
+    return area === null ? [] : [area];
+  });
+  const ece = expectedCalibrationError(slotValues(layout, values, "sceneCalibration"));
+  return { ...metrics, ...(areas.length > 0 && { auroc: mean(areas) }), ...(ece !== null && { ece }) };
 }
 
-function depthMetrics(sums: Float64Array): { rmse: number; absRel: number; delta1: number } | null {
-  const pictures = sums[DEPTH_FIELDS.pictures] ?? 0;
+/** Counts one picture's probabilities. */
+export function addScene(
+  layout: StatisticsLayout,
+  values: Float64Array,
+  truth: number,
+  probabilities: Float32Array,
+): void {
+  let best = 0;
+  for (const [c, one] of probabilities.entries()) if (one > (probabilities[best] as number)) best = c;
+  const add = (slot: string, at: number) => {
+    const counts = slotValues(layout, values, slot);
+    counts[at] = (counts[at] as number) + 1;
+  };
+  add("sceneConfusion", truth * probabilities.length + best);
+  addConfidence(slotValues(layout, values, "sceneCalibration"), probabilities[best] as number, best === truth);
+  for (const [c, probability] of probabilities.entries()) {
+    const bin = Math.min(SCORE_BINS - 1, Math.floor(probability * SCORE_BINS));
+    add("sceneScores", (c * 2 + (c === truth ? 1 : 0)) * SCORE_BINS + bin);
+  }
+}
+
+/** Counts one picture's depth errors in the slot "depth" or "depthBaseline". */
+export function addDepth(sums: Float64Array, errors: DepthErrors | null): void {
+  if (errors === null) return;
+  sums[0] = (sums[0] as number) + 1;
+  for (const [i, name] of DEPTH_SUMS.entries()) sums[i + 1] = (sums[i + 1] as number) + fixedPoint(errors[name]);
+}
+
+/** Means over pictures; the roots are taken of the means. */
+function depthMetrics(sums: Float64Array): Record<string, number> | null {
+  const pictures = sums[0] ?? 0;
   if (pictures === 0) return null;
-  const mean = (field: number) => (sums[field] as number) / FIXED_POINT / pictures;
+  const of = (name: (typeof DEPTH_SUMS)[number]) =>
+    (sums[1 + DEPTH_SUMS.indexOf(name)] as number) / FIXED_POINT / pictures;
   return {
-    rmse: Math.sqrt(mean(DEPTH_FIELDS.squared)),
-    absRel: mean(DEPTH_FIELDS.relative),
-    delta1: mean(DEPTH_FIELDS.delta1),
+    rmse: Math.sqrt(of("squared")),
+    mae: of("absolute"),
+    logRmse: Math.sqrt(of("squaredLog")),
+    absRel: of("relative"),
+    silog: of("silog"),
+    delta1: of("delta1"),
+    delta2: of("delta2"),
+    delta3: of("delta3"),
   };
 }
 
-/** mAP and AP50 over the classes that have at least one object. */
-function detectionMetrics(
-  layout: StatisticsLayout,
-  values: Float64Array,
-): { mAP: number; AP50: number; AP75: number } | null {
+/** Means over the classes that have at least one object; precision, recall and F1 where F1 is highest, at IoU .50. */
+function detectionMetrics(layout: StatisticsLayout, values: Float64Array): Record<string, number> | null {
   const positives = slotValues(layout, values, "detectionPositives");
   const hits = slotValues(layout, values, "detectionTrue");
   const misses = slotValues(layout, values, "detectionFalse");
   const thresholds = IOU_THRESHOLDS.length;
   const sums = new Float64Array(thresholds);
+  const best = { precision: 0, recall: 0, f1: 0 };
+  const lowerEdges = Array.from({ length: SCORE_BINS }, (_, i) => (SCORE_BINS - 1 - i) / SCORE_BINS);
   let classes = 0;
   for (let c = 0; c < positives.length; c++) {
     const count = positives[c] as number;
@@ -161,9 +197,18 @@ function detectionMetrics(
         falseCounts.push(misses[start + bin] as number);
       }
       sums[t] = (sums[t] as number) + averagePrecision(trueCounts, falseCounts, count);
+      if (t !== AT_50) continue;
+      const point = bestPoint(lowerEdges, trueCounts, falseCounts, count);
+      for (const name of ["precision", "recall", "f1"] as const) best[name] += point?.[name] ?? 0;
     }
   }
   if (classes === 0) return null;
-  const mean = sums.reduce((sum, value) => sum + value, 0) / thresholds / classes;
-  return { mAP: mean, AP50: (sums[0] as number) / classes, AP75: (sums[5] as number) / classes };
+  return {
+    mAP: sums.reduce((sum, value) => sum + value, 0) / thresholds / classes,
+    AP50: (sums[AT_50] as number) / classes,
+    AP75: (sums[AT_75] as number) / classes,
+    precision: best.precision / classes,
+    recall: best.recall / classes,
+    f1: best.f1 / classes,
+  };
 }

@@ -14,6 +14,7 @@ const LOSSES = {
   segmentation: ["crossEntropy", "dice"],
   detection: ["focal", "giou"],
   depth: ["l2"],
+  scene: ["crossEntropy"],
   weights: "learned",
 } as const satisfies Parameters<typeof headLoss>[3] | { segmentation: readonly string[] };
 
@@ -28,17 +29,18 @@ function shares(): tf.Tensor2D {
 }
 
 describe("losses", () => {
-  test.each([[["crossEntropy"]], [["dice"]], [["crossEntropy", "dice"]]] as ("crossEntropy" | "dice")[][][])(
-    "segmentation by %j has the gradient of its value",
-    (kinds) => {
-      tf.tidy(() => {
-        const rng = Rng.of("segmentation");
-        const target = shares();
-        const f = (z: tf.Tensor) => segmentationLoss(z as tf.Tensor4D, target, kinds ?? []);
-        expect(gradientError(f, [randomTensor(rng, [2, 2, 3, 3])], rng)).toBeLessThan(2e-3);
-      });
-    },
-  );
+  test.each([[["crossEntropy"]], [["dice"]], [["focal"]], [["crossEntropy", "dice", "focal"]]] as (
+    | "crossEntropy"
+    | "dice"
+    | "focal"
+  )[][][])("segmentation by %j has the gradient of its value", (kinds) => {
+    tf.tidy(() => {
+      const rng = Rng.of("segmentation");
+      const target = shares();
+      const f = (z: tf.Tensor) => segmentationLoss(z as tf.Tensor4D, target, kinds ?? []);
+      expect(gradientError(f, [randomTensor(rng, [2, 2, 3, 3])], rng)).toBeLessThan(2e-3);
+    });
+  });
 
   test("cross-entropy of uniform logits is the logarithm of the number of classes", () => {
     tf.tidy(() => {
@@ -110,9 +112,9 @@ describe("losses", () => {
   test("depth and scene losses have the gradients of their values", () => {
     tf.tidy(() => {
       const rng = Rng.of("depth");
-      const target = randomTensor(rng, [12]) as tf.Tensor1D;
-      const weight = tf.tensor1d([1, 0, 0.5, 1, 1, 0, 0, 1, 1, 1, 0.25, 1]);
-      const f = (z: tf.Tensor) => depthLoss(z as tf.Tensor4D, target, weight, ["l2"]);
+      const depth = randomTensor(rng, [12]).dataSync<"float32">();
+      const depthWeight = Float32Array.of(1, 0, 0.5, 1, 1, 0, 0, 1, 1, 1, 0.25, 1);
+      const f = (z: tf.Tensor) => depthLoss(z as tf.Tensor4D, { depth, depthWeight }, ["l2"]);
       const prediction = randomTensor(rng, [1, 3, 4, 1]);
       expect(gradientError(f, [prediction], rng)).toBeLessThan(2e-3);
       expect(tf.grad(f)(prediction).dataSync()[1]).toBe(0);
@@ -120,7 +122,7 @@ describe("losses", () => {
         [0, 1, 0],
         [0, 0, 0],
       ]);
-      const scene = (z: tf.Tensor) => sceneLoss(z as tf.Tensor2D, truth);
+      const scene = (z: tf.Tensor) => sceneLoss(z as tf.Tensor2D, truth, ["crossEntropy"]);
       const logits = randomTensor(rng, [2, 3]);
       expect(gradientError(scene, [logits], rng)).toBeLessThan(2e-3);
       expect([...tf.grad(scene)(logits).dataSync()].slice(3)).toEqual([0, 0, 0].map(() => expect.closeTo(0, 9)));

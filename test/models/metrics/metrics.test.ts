@@ -1,14 +1,16 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { averagePrecision } from "../../../models/metrics/average-precision.ts";
+import { segmentationMetrics } from "../../../models/metrics/classification.ts";
 import { alignment, depthErrors, MeanDepthMap } from "../../../models/metrics/depth.ts";
-import { addDetections, DetectionScorer, matchClass } from "../../../models/metrics/detection.ts";
+import { OUTCOME } from "../../../models/metrics/coco/match.ts";
+import { CocoScorer } from "../../../models/metrics/coco/score.ts";
+import { addDetections, matchClass } from "../../../models/metrics/detection.ts";
 import { addConfusion } from "../../../models/metrics/segmentation.ts";
 import {
   FIXED_POINT,
   fixedPoint,
   metricsFromStatistics,
-  segmentationMetrics,
   slotValues,
   statisticsLayout,
 } from "../../../models/metrics/statistics.ts";
@@ -79,7 +81,7 @@ describe("detection", () => {
       0,
     );
     expect(positives).toBe(0);
-    expect(matches.map(({ outcome }) => outcome[0])).toEqual([-1, -1]);
+    expect(matches.map(({ outcome }) => outcome[0])).toEqual([OUTCOME.ignored, OUTCOME.ignored]);
   });
 
   test("binned mAP is exact when no two scores share a bin", () => {
@@ -92,13 +94,13 @@ describe("detection", () => {
     ];
     const layout = statisticsLayout(labels);
     const values = new Float64Array(layout.length);
-    const exact = new DetectionScorer(1);
+    const exact = new CocoScorer(1);
     for (const { detections, objects } of pictures) {
       addDetections(layout, values, detections, objects);
       exact.add(detections, objects);
     }
     const binned = metricsFromStatistics(layout, values).detection;
-    const wanted = exact.result();
+    const wanted = exact.result()?.summary;
     expect(wanted?.AP50).toBeGreaterThan(0.3);
     expect(binned?.["mAP"]).toBeCloseTo(wanted?.mAP as number, 12);
     expect(binned?.["AP50"]).toBeCloseTo(wanted?.AP50 as number, 12);
@@ -128,7 +130,17 @@ describe("depth", () => {
     const scaled = truth.values.map((value) => value * 0.1 + 7);
     expect(depthErrors(scaled, truth, "relative")?.squared).toBeCloseTo(0, 10);
     expect(depthErrors(scaled, truth, "metric")?.squared).toBeGreaterThan(1);
-    expect(depthErrors(truth.values, truth, "metric")).toEqual({ squared: 0, relative: 0, delta1: 1, pixels: 4 });
+    expect(depthErrors(truth.values, truth, "metric")).toEqual({
+      squared: 0,
+      absolute: 0,
+      relative: 0,
+      squaredLog: 0,
+      silog: 0,
+      delta1: 1,
+      delta2: 1,
+      delta3: 1,
+      pixels: 4,
+    });
   });
 
   test("an inverted prediction is no better than a constant", () => {
@@ -176,11 +188,11 @@ describe("statistics", () => {
     const layout = statisticsLayout(labels);
     const values = new Float64Array(layout.length);
     expect(metricsFromStatistics(layout, values)).toEqual({});
-    slotValues(layout, values, "scene").set([4, 3]);
+    slotValues(layout, values, "sceneConfusion").set([2, 1, 0, 1]);
     slotValues(layout, values, "depth").set([2, 2 * fixedPoint(0.25), 2 * fixedPoint(0.1), 2 * fixedPoint(0.5)]);
     slotValues(layout, values, "depthCompletion").set([1, fixedPoint(4)]);
     const metrics = metricsFromStatistics(layout, values);
-    expect(metrics.scene).toEqual({ accuracy: 0.75 });
+    expect(metrics.scene).toMatchObject({ accuracy: 0.75, specificity: (1 + 2 / 3) / 2 });
     expect(metrics.depth?.["rmse"]).toBeCloseTo(0.5, 6);
     expect(metrics.depth?.["absRel"]).toBeCloseTo(0.1, 5);
     expect(metrics.depth?.["delta1"]).toBeCloseTo(0.5, 6);
