@@ -3,6 +3,7 @@
  * are made by whoever runs the model.
  */
 import type { FederationConfig } from "../../shared/config/federation.ts";
+import type { DepthGuide } from "../losses/depth.ts";
 import { holePixels, type View } from "./augment.ts";
 import { depthScale, normalisedDepth, type DepthScale } from "./depth.ts";
 import { drawBoxes, type BoxCells } from "./box-targets.ts";
@@ -10,14 +11,20 @@ import type { Geometry, PreparedSample } from "./prepare.ts";
 import { IGNORE_CLASS } from "./sample.ts";
 import { TEXT_FEATURES, TEXT_WORDS } from "./text.ts";
 
-/** Strides of the outputs. */
-export const SEGMENTATION_STRIDE = 2;
+/** Pixels per side of one cell of each head's map. */
+export interface Strides {
+  readonly segmentation: number;
+  readonly depth: number;
+}
+
+/** Those of Allulook4. */
+export const ALLULOOK4_STRIDES: Strides = { segmentation: 2, depth: 4 };
+/** The same for every model: the boxes' encoding is written in it. */
 const DETECTION_STRIDE = 4;
-export const DEPTH_STRIDE = 4;
 
 /** Frozen constants of the picture normalisation: close to the mean and deviation of natural pictures. */
-const PIXEL_MEAN = 0.45;
-const PIXEL_DEVIATION = 0.225;
+export const PIXEL_MEAN = 0.45;
+export const PIXEL_DEVIATION = 0.225;
 
 export interface Batch {
   readonly size: number;
@@ -36,7 +43,7 @@ export interface Batch {
 }
 
 export interface Targets {
-  /** [B, H/2, W/2, K]: share of each class in the cell; all zero where nothing is labelled. */
+  /** [B, H/s, W/s, K] for the head's stride s: share of each class in the cell; all zero where nothing is labelled. */
   readonly segmentation: Float32Array;
   /** [B, H/4, W/4, K]: Gaussian heat around each object's centre. */
   readonly heat: Float32Array;
@@ -44,39 +51,56 @@ export interface Targets {
   readonly boxesKnown: Float32Array;
   /** Cells whose box is regressed. */
   readonly cells: BoxCells;
-  /** [B, H/4, W/4]: normalised depth; weight 0 where unknown or given as input. */
+  /** [B, H/s, W/s] for the head's stride s: normalised depth; weight 0 where unknown or given as input. */
   readonly depth: Float32Array;
   readonly depthWeight: Float32Array;
+  /** For depth losses that look at the picture, too. */
+  readonly depthGuide?: DepthGuide;
   /** [B, S]: one-hot; all zero where unlabelled. */
   readonly scene: Float32Array;
 }
 
-type Config = Pick<FederationConfig, "input" | "labels">;
+type Config = Pick<FederationConfig, "model" | "input" | "labels">;
 
-/** Renders `samples[i]` through `views[i]`. All samples share one geometry. */
-export function renderBatch(samples: readonly PreparedSample[], views: readonly View[], config: Config): Batch {
+/** Renders `samples[i]` through `views[i]`, with targets for maps of these strides. All samples share one geometry. */
+export function renderBatch(
+  samples: readonly PreparedSample[],
+  views: readonly View[],
+  config: Config,
+  strides: Strides = ALLULOOK4_STRIDES,
+): Batch {
   const geometry = (samples[0] as PreparedSample).geometry;
   const { height, width } = geometry;
   const size = samples.length;
   const { labels } = config;
-  const fine = (height / SEGMENTATION_STRIDE) * (width / SEGMENTATION_STRIDE);
-  const coarse = (height / DETECTION_STRIDE) * (width / DETECTION_STRIDE);
+  const cells = (stride: number) => Math.floor(height / stride) * Math.floor(width / stride);
+  const boxCells = labels.detection.length > 0 ? cells(DETECTION_STRIDE) : 0;
   const hasDepthHead = labels.depth.kind !== "none";
+  const rgb = new Float32Array(size * height * width * 3);
   const batch: Batch = {
     size,
     geometry,
-    rgb: new Float32Array(size * height * width * 3),
+    rgb,
     depth: new Float32Array(size * height * width * 2),
     text: new Int32Array(size * TEXT_WORDS * TEXT_FEATURES),
     presence: new Float32Array(size * 3),
     depthScales: samples.map((sample, i) => scaleOf(sample, views[i] as View, config)),
     targets: {
-      segmentation: new Float32Array(size * fine * labels.segmentation.length),
-      heat: new Float32Array(size * coarse * labels.detection.length),
+      segmentation: new Float32Array(size * cells(strides.segmentation) * labels.segmentation.length),
+      heat: new Float32Array(size * boxCells * labels.detection.length),
       boxesKnown: new Float32Array(size),
       cells: { sample: [], cell: [], left: [], top: [], right: [], bottom: [], weight: [] },
-      depth: new Float32Array(hasDepthHead ? size * coarse : 0),
-      depthWeight: new Float32Array(hasDepthHead ? size * coarse : 0),
+      depth: new Float32Array(hasDepthHead ? size * cells(strides.depth) : 0),
+      depthWeight: new Float32Array(hasDepthHead ? size * cells(strides.depth) : 0),
+      depthGuide: {
+        rgb,
+        height,
+        width,
+        mean: PIXEL_MEAN,
+        deviation: PIXEL_DEVIATION,
+        seen: views.map((view) => view.present.rgb),
+        metric: labels.depth.kind === "metric",
+      },
       scene: new Float32Array(size * labels.scene.length),
     },
   };
@@ -86,8 +110,10 @@ export function renderBatch(samples: readonly PreparedSample[], views: readonly 
     if (view.present.rgb)
       drawRgb(sample, view, batch.rgb.subarray(i * height * width * 3, (i + 1) * height * width * 3));
     if (view.present.text) batch.text.set(sample.text as Int32Array, i * TEXT_WORDS * TEXT_FEATURES);
-    drawDepth(sample, view, batch, i);
-    if (sample.segmentation !== null) drawSegmentation(sample, view, batch, i, labels.segmentation.length);
+    drawDepth(sample, view, batch, i, strides.depth);
+    if (sample.segmentation !== null) {
+      drawSegmentation(sample, view, batch, i, labels.segmentation.length, strides.segmentation);
+    }
     if (sample.boxes !== null && labels.detection.length > 0) {
       batch.targets.boxesKnown[i] = 1;
       drawBoxes(sample.boxes, view, geometry, i, batch.targets.heat, labels.detection.length, batch.targets.cells);
@@ -151,15 +177,15 @@ function scaleOf(sample: PreparedSample, view: View, config: Config): DepthScale
   return depthScale(sample.depth, config.labels.depth.kind, hidden);
 }
 
-function drawDepth(sample: PreparedSample, view: View, batch: Batch, index: number): void {
+function drawDepth(sample: PreparedSample, view: View, batch: Batch, index: number, stride: number): void {
   const scale = batch.depthScales[index] ?? null;
   if (sample.depth === null || scale === null) return;
   const { height, width } = batch.geometry;
   const mask = holeMask(view, batch.geometry);
   const input = batch.depth.subarray(index * height * width * 2, (index + 1) * height * width * 2);
   const targets = batch.targets.depth.length > 0;
-  const cells = width / DEPTH_STRIDE;
-  const start = index * (height / DEPTH_STRIDE) * cells;
+  const cells = width / stride;
+  const start = index * (height / stride) * cells;
   const { depth, depthWeight } = batch.targets;
   for (let y = 0; y < height; y++) {
     const row = view.rows[y] as number;
@@ -175,38 +201,45 @@ function drawDepth(sample: PreparedSample, view: View, batch: Batch, index: numb
         input[at * 2] = value;
         input[at * 2 + 1] = 1;
       } else if (targets) {
-        const cell = start + Math.floor(y / DEPTH_STRIDE) * cells + Math.floor(x / DEPTH_STRIDE);
+        const cell = start + Math.floor(y / stride) * cells + Math.floor(x / stride);
         depth[cell] = (depth[cell] as number) + value;
         depthWeight[cell] = (depthWeight[cell] as number) + 1;
       }
     }
   }
   if (!targets) return;
-  for (let cell = start; cell < start + (height / DEPTH_STRIDE) * cells; cell++) {
+  for (let cell = start; cell < start + (height / stride) * cells; cell++) {
     const count = depthWeight[cell] as number;
     if (count === 0) continue;
     depth[cell] = (depth[cell] as number) / count;
-    depthWeight[cell] = count / DEPTH_STRIDE ** 2;
+    depthWeight[cell] = count / stride ** 2;
   }
 }
 
-function drawSegmentation(sample: PreparedSample, view: View, batch: Batch, index: number, classes: number): void {
+function drawSegmentation(
+  sample: PreparedSample,
+  view: View,
+  batch: Batch,
+  index: number,
+  classes: number,
+  stride: number,
+): void {
   const source = sample.segmentation as Uint8Array;
   const { height, width } = batch.geometry;
-  const cells = width / SEGMENTATION_STRIDE;
-  const start = index * (height / SEGMENTATION_STRIDE) * cells;
-  const share = 1 / SEGMENTATION_STRIDE ** 2;
+  const cells = width / stride;
+  const start = index * (height / stride) * cells;
+  const share = 1 / stride ** 2;
   const out = batch.targets.segmentation;
   for (let y = 0; y < height; y++) {
     const row = view.rows[y] as number;
     if (row < 0) continue;
-    const line = start + (y >> 1) * cells;
+    const line = start + Math.floor(y / stride) * cells;
     for (let x = 0; x < width; x++) {
       const column = view.columns[x] as number;
       if (column < 0) continue;
       const label = source[row * width + column] as number;
       if (label === IGNORE_CLASS) continue;
-      const at = (line + (x >> 1)) * classes + label;
+      const at = (line + Math.floor(x / stride)) * classes + label;
       out[at] = (out[at] as number) + share;
     }
   }

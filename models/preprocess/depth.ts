@@ -11,7 +11,7 @@ export interface DepthScale {
 }
 
 /** Logarithm of the distance, in metres, that normalises to 0. */
-const METRIC: DepthScale = { mean: 1, deviation: 1 };
+export const METRIC: DepthScale = { mean: 1, deviation: 1 };
 /** Beyond this many deviations a reading is an outlier. */
 const LIMIT = 4;
 

@@ -4,11 +4,12 @@
  * model's stride, the right and bottom are padded and count in no loss.
  */
 import type { FederationConfig } from "../../shared/config/federation.ts";
+import { factsOf } from "../../shared/config/models.ts";
 import { IGNORE_CLASS, type Sample } from "./sample.ts";
 import { tokenise } from "./text.ts";
 
 export interface Geometry {
-  /** Size of the model's maps: multiples of 32. */
+  /** Size of the model's maps: multiples of the model's stride. */
   readonly height: number;
   readonly width: number;
   /** The part that holds the picture, from the top left corner. */
@@ -42,16 +43,16 @@ export interface PreparedSample {
   readonly bytes: number;
 }
 
-type Config = Pick<FederationConfig, "input" | "labels">;
+type Config = Pick<FederationConfig, "model" | "input" | "labels">;
 
-const STRIDE = 32;
 /** Nearest metric depth, in metres: keeps the logarithm finite. */
 const NEAREST_METERS = 0.01;
 
-/** The maps' size for `input.size`. */
-export function geometryOf(config: Pick<FederationConfig, "input">): Geometry {
+/** The maps' size for `input.size`. A model of one's own gets pictures of exactly that size. */
+export function geometryOf(config: Pick<FederationConfig, "model" | "input">): Geometry {
   const [contentHeight, contentWidth] = config.input.size;
-  const padded = (side: number) => Math.ceil(side / STRIDE) * STRIDE;
+  const multiple = factsOf(config.model.name)?.multiple ?? 1;
+  const padded = (side: number) => Math.ceil(side / multiple) * multiple;
   return { height: padded(contentHeight), width: padded(contentWidth), contentHeight, contentWidth };
 }
 

@@ -1,5 +1,8 @@
 /** Schema of federation.yaml. Cross-field checks (headroom, thresholds) are in `coordinator/config.ts`. */
 import { z } from "zod";
+import { losses } from "./losses.ts";
+import { isModelName } from "./models.ts";
+import { ownModel } from "./own-model.ts";
 import { duration } from "./units.ts";
 
 const name = z
@@ -70,7 +73,22 @@ export const federationConfig = z.strictObject({
     .strictObject({
       name: z.string().min(1).default("allulook4"),
       preset: z.enum(["nano", "tiny", "small", "base"]).default("nano"),
-      init: z.literal("random").default("random"),
+      /** Or the .yaml file of a model of one's own (own-model.ts). */
+      init: z
+        .union([
+          z.literal("random"),
+          z
+            .string()
+            .max(4096)
+            .regex(/\.ya?ml$/, "random, or a model's .yaml file"),
+        ])
+        .default("random"),
+      /** What that file and its model.json hold; never written by hand. */
+      own: ownModel.optional(),
+    })
+    .refine(({ name: given, own }) => own === undefined || !isModelName(given), {
+      path: ["name"],
+      message: "a model of one's own needs a name of its own",
     })
     .prefault({}),
   labels: z
@@ -83,7 +101,7 @@ export const federationConfig = z.strictObject({
     .prefault({}),
   input: z
     .strictObject({
-      size: z.tuple([z.int().min(32).max(2048), z.int().min(32).max(2048)]).default([128, 128]),
+      size: z.tuple([z.int().min(8).max(2048), z.int().min(8).max(2048)]).default([128, 128]),
       modalities: z
         .array(z.enum(["rgb", "depth", "text"]))
         .min(1)
@@ -98,33 +116,7 @@ export const federationConfig = z.strictObject({
       optimizer: optimizer.prefault({}),
       proximal: z.number().min(0).default(0),
       trainable: z.enum(["all", "heads"]).default("all"),
-      losses: z
-        .strictObject({
-          segmentation: z
-            .array(z.enum(["crossEntropy", "dice"]))
-            .min(1)
-            .default(["crossEntropy", "dice"]),
-          detection: z
-            .array(z.enum(["focal", "giou"]))
-            .min(1)
-            .default(["focal", "giou"]),
-          depth: z
-            .array(z.enum(["l1", "l2"]))
-            .min(1)
-            .default(["l2"]),
-          weights: z
-            .union([
-              z.enum(["learned", "fixed"]),
-              z.strictObject({
-                detection: z.number().min(0),
-                segmentation: z.number().min(0),
-                depth: z.number().min(0),
-                scene: z.number().min(0),
-              }),
-            ])
-            .default("learned"),
-        })
-        .prefault({}),
+      losses: losses.prefault({}),
     })
     .prefault({})
     .refine((t) => t.localSteps === undefined || t.localEpochs === undefined, {

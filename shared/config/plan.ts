@@ -20,7 +20,10 @@ export type TrainingPlan = z.infer<typeof trainingPlan>;
 export function planOf(config: FederationConfig): TrainingPlan {
   const { listen: _listen, schedule, ...rest } = config;
   const { rounds, cohort, minSurvivors } = schedule;
-  return { ...rest, schedule: { rounds, cohort, minSurvivors } };
+  const { model } = config;
+  // Where the file lies at the coordinator is nobody's business.
+  const init = model.own === undefined ? model.init : (model.init.split(/[/\\]/).at(-1) ?? model.init);
+  return { ...rest, model: { ...model, init }, schedule: { rounds, cohort, minSurvivors } };
 }
 
 /** The plan as it is sent and hashed. */

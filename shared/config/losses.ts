@@ -1,0 +1,42 @@
+/** Which losses each head is trained with, and how the heads are weighed: `training.losses` of federation.yaml. */
+import { z } from "zod";
+
+/** A head's losses are added up. What each is: docs/metrics.md. */
+const someOf = <const T extends readonly [string, ...string[]]>(names: T, initially: readonly T[number][]) =>
+  z
+    .array(z.enum(names))
+    .min(1)
+    .refine((list) => new Set(list).size === list.length, "each loss at most once")
+    .default([...initially]);
+
+export const losses = z.strictObject({
+  segmentation: someOf(["crossEntropy", "dice", "focal"], ["crossEntropy", "dice"]),
+  /** One or more of the first two for the classes, giou for the boxes. */
+  detection: someOf(["focal", "crossEntropy", "giou"], ["focal", "giou"]),
+  depth: someOf(
+    [
+      "l1",
+      "l2",
+      "scaleInvariant",
+      "scaleAndShiftInvariant",
+      "ssim",
+      "smoothness",
+      "edgeAware",
+      "edgeGuided",
+      "ranking",
+    ],
+    ["l2"],
+  ),
+  scene: someOf(["crossEntropy", "focal"], ["crossEntropy"]),
+  weights: z
+    .union([
+      z.enum(["learned", "fixed"]),
+      z.strictObject({
+        detection: z.number().min(0),
+        segmentation: z.number().min(0),
+        depth: z.number().min(0),
+        scene: z.number().min(0),
+      }),
+    ])
+    .default("learned"),
+});
