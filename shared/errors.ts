@@ -25,7 +25,12 @@ export const ERRORS = {
   ENGINE_KERNEL: "This engine cannot compute the operation; install the native one with `allulook engine install`.",
   ENGINE_PROVISION:
     "The native TensorFlow library could not be installed; WebAssembly is used. The message has the cause.",
-  MODEL_UNKNOWN: "This version has the model allulook4 with the presets nano, tiny, small and base; use one of them.",
+  MODEL_UNKNOWN: "Name a model of the table in docs/models.md, or the .yaml file of a model of your own.",
+  MODEL_LAYER: "A model of your own may hold only the layers the message allows; replace the named one.",
+  MODEL_TOPOLOGY: "TensorFlow.js cannot build a LayersModel from this model.json; the message has the cause.",
+  MODEL_INTERFACE:
+    "The model's inputs or outputs are not what its YAML and federation.yaml say; correct the one that is wrong.",
+  MODEL_LARGE: "The model is too large to be federated; make it smaller, or lower input.size.",
   PARAMS_SHAPE: "The parameters do not fit this model; check model, preset and version.",
   UPDATE_NOT_FINITE: "Training produced NaN or infinity; lower the learning rate or check the data.",
   UPDATE_SHAPE: "The update has a missing or wrongly shaped tensor; the client's model differs from the plan.",
@@ -71,6 +76,8 @@ export const ERRORS = {
   // membership
   CERTIFICATE_INVALID: "A certificate is not signed by the federation's authority; that client does not take part.",
   CERTIFICATE_EXPIRED: "A membership has expired; have the authority sign a new certificate.",
+  CERTIFICATE_STANDS:
+    "Run `allulook authority revoke` for that name where the authority's key is, import its answer, then invite again.",
   CERTIFICATE_REVOKED: "The authority has revoked this membership; that client does not take part.",
   // secure aggregation: what a party refuses, and why
   SECAGG_SESSION: "A message belongs to another round, attempt, step or recipient; it is ignored.",
@@ -87,6 +94,9 @@ export const ERRORS = {
   SECAGG_SHARES_CHANGED: "The coordinator forwarded a second, different set of shares; do not trust it.",
   SECAGG_SHARE_FALSE: "A client's share is false; the message names its author, who is left out of the next attempt.",
   SECAGG_KEY_WEAK: "A client advertised a key of low order; the message names it.",
+  SECAGG_ACCUSES: "A client accuses more others than can be at fault; it is left out of the rest of the round.",
+  SECAGG_DISPUTE:
+    "One of two clients lies about what passed between them; both sit out the rest of the round. If it recurs, look at both.",
   SECAGG_MASK_TWICE: "A vector was to be masked a second time with the same masks; the attempt is abandoned.",
   SECAGG_SURVIVORS_FEW:
     "Too few survivors for the threshold or for this site's policy.minSurvivors; the attempt fails.",
@@ -96,7 +106,8 @@ export const ERRORS = {
   SECAGG_SURVIVORS_CHANGED: "The coordinator showed a second, different survivor list; do not trust it.",
   SECAGG_BOTH_SECRETS: "The coordinator asked for both secrets of one client; do not trust it.",
   SECAGG_SIGNATURES_FEW: "Too few clients signed the same survivor list; the site reveals nothing.",
-  SECAGG_RETRY_ISOLATES: "This retry, with an earlier one, would isolate a small group of sites; the site refuses.",
+  SECAGG_RETRY_ISOLATES:
+    "The round was revealed for other survivors; sums over both could isolate a site, so this one refuses.",
   SECAGG_PARENT_CHANGED: "The same round came again with another parent model; the site refuses.",
   SECAGG_PARENT_REUSED: "A revealed round's parent is to be trained on again, which policy.allowVoid forbids.",
   SECAGG_CONSISTENCY: "A client saw another survivor list than the coordinator sent; the attempt goes on without it.",

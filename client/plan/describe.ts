@@ -1,5 +1,8 @@
 /** The training plan in plain words, for the person who decides whether this site takes part. */
 import type { TrainingPlan } from "../../shared/config/plan.ts";
+import type { OwnModel } from "../../shared/config/own-model.ts";
+import { layerCounts } from "../../shared/config/topology.ts";
+import { modelTitle } from "../../shared/config/models.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { planRefusals } from "../policy/plan-policy.ts";
 
@@ -35,10 +38,16 @@ function whatIsTrained(plan: TrainingPlan): string[] {
       ? `${training.localSteps ?? "the default number of"} steps`
       : `${training.localEpochs} passes over the data`;
   return [
-    `The model ${model.name} (${model.preset}) of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,
+    `The model ${modelTitle(model)} of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,
     `At most ${plan.schedule.rounds} rounds. In each, this computer trains ${work} with ${training.batchSize} pictures at a time.`,
+    ...(model.own === undefined ? [] : [ownWords(model.own)]),
     training.trainable === "all" ? "The whole model changes." : `Only its ${training.trainable} change.`,
   ];
+}
+
+function ownWords(own: OwnModel): string {
+  const layers = layerCounts(own).map(([kind, count]) => `${count} ${kind}`);
+  return `It is a model of the operator's own, built here of layers that TensorFlow.js brings along (${layers.join(", ")}); nothing of it is executed.`;
 }
 
 function onWhat(plan: TrainingPlan): string[] {

@@ -1,11 +1,12 @@
 /** What a site's policy says to a training plan, before anything runs. */
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
-import { CodedError } from "../../shared/errors.ts";
+import { checkTopology } from "../../shared/config/topology.ts";
+import { CodedError, isCoded } from "../../shared/errors.ts";
 
 const PROTECTION = { off: 0, "semi-honest": 1, malicious: 2 } as const;
 
-/** Every reason to refuse the plan, each a POLICY_* error naming the field of site.yaml; empty: the policy allows it. */
+/** Every reason to refuse the plan, each a POLICY_* error naming the field of site.yaml, or what no site builds; empty: the policy allows it. */
 export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
   const refusals: CodedError[] = [];
   if (!policy.models.includes(plan.model.name)) {
@@ -16,6 +17,14 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
         { field: "policy.models", expected: policy.models, got: plan.model.name },
       ),
     );
+  }
+  if (plan.model.own !== undefined) {
+    try {
+      checkTopology(plan.model.own);
+    } catch (error) {
+      if (!isCoded(error)) throw error;
+      refusals.push(error);
+    }
   }
   const { mode } = plan.secureAggregation;
   if (PROTECTION[mode] < PROTECTION[policy.requireSecureAggregation]) {

@@ -11,14 +11,16 @@ import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { Certificate, Trust } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import { toBase64 } from "../../shared/secagg/encoding.ts";
-import type {
-  AdvertiseKeys,
-  Roster,
-  ShareKeys,
-  Shares,
-  Signatures,
-  Survivors,
-  Unmask,
+import {
+  ACCUSATIONS,
+  type Accusation,
+  type AdvertiseKeys,
+  type Roster,
+  type ShareKeys,
+  type Shares,
+  type Signatures,
+  type Survivors,
+  type Unmask,
 } from "../../shared/secagg/messages.ts";
 import { inlineMasker, type Masker, type WordBits, type Words } from "../../shared/secagg/mask.ts";
 import { consistencyPayload } from "../../shared/secagg/roster.ts";
@@ -173,7 +175,7 @@ export class ClientRound {
       { mode: plan.mode, minSurvivors: site.minSurvivors, words: plan.words },
       list,
     );
-    checkReveal(log.entries(), session, view.survivors, site.minSurvivors);
+    checkReveal(log.entries(), session, view.survivors);
     this.#view = view;
     const message = this.#sign("consistency", { digest: view.digest });
     return this.#answer("survivors", request, message) as SignedStep;
@@ -187,10 +189,10 @@ export class ClientRound {
     const done = this.#answered.get("signatures")?.answer;
     if (done) return done;
     this.#after("survivors", "signatures");
-    const { session, site, log } = this.#options;
+    const { session, log } = this.#options;
     const view = this.#view as SurvivorView;
     this.#checkSignatures(view, given);
-    checkReveal(log.entries(), session, view.survivors, site.minSurvivors);
+    checkReveal(log.entries(), session, view.survivors);
     const { purpose, round, attempt, parentHash } = session;
     await log.append({ type: "revealed", purpose, round, attempt, parentHash, survivors: [...view.survivors] });
     const revealed = (names: readonly ClientName[], kind: "selfMask" | "maskKey") =>
@@ -200,6 +202,18 @@ export class ClientRound {
       maskKey: revealed(view.dropouts, "maskKey"),
     };
     return this.#answer("signatures", "", this.#sign("unmask", payload)) as SignedStep;
+  }
+
+  /**
+   * What this client holds against other members when it leaves over this error, signed, so that they can be told from
+   * a coordinator that lies; null when the error is nobody's of the roster.
+   */
+  accuse(error: CodedError): SignedStep | null {
+    const code = ACCUSATIONS.find((known) => known === error.code);
+    if (code === undefined) return null;
+    const { about = [error.details["client"]] } = error.details as { about?: unknown[] };
+    const payload: Accusation = { code, about: about.filter((name): name is ClientName => typeof name === "string") };
+    return payload.about.length === 0 ? null : this.#sign("accuse", payload);
   }
 
   /** Overwrites every secret; every later call throws SECAGG_STEP. */

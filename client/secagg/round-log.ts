@@ -1,6 +1,6 @@
 /**
  * What a site remembers for ever about the attempts it took part in and the shares it revealed, and the rules that
- * follow: no attempt twice, and no two sums whose difference isolates a small group of sites.
+ * follow: no attempt twice, and of one round no two different sums (docs/decisions/one-list.md).
  * Entries are durable before the act they stand for is visible to anyone.
  */
 import { z } from "zod";
@@ -63,15 +63,14 @@ export function checkJoin(entries: readonly RoundLogEntry[], context: SessionCon
 }
 
 /**
- * May this site reveal shares for this survivor list? Against every list it recorded for the round, the new one must
- * be identical, or each of the two differences empty or of at least `minSurvivors` members: SECAGG_RETRY_ISOLATES.
- * An evaluation counts the same version on the same data in every round: revealed once, only for the identical list.
+ * May this site reveal shares for this survivor list? Only for the one it recorded for the round, if it recorded any:
+ * SECAGG_RETRY_ISOLATES. An evaluation counts the same version on the same data in every round, so there the list
+ * holds for the version.
  */
 export function checkReveal(
   entries: readonly RoundLogEntry[],
   context: SessionContext,
   survivors: readonly string[],
-  minSurvivors: number,
 ): void {
   const now = new Set(survivors);
   const scoring = context.purpose === "evaluation";
@@ -81,17 +80,16 @@ export function checkReveal(
     if (entry.round !== context.round && !(scoring && sameParent)) continue;
     if (!sameParent) throw parentChanged(context.round);
     const before = new Set<string>(entry.survivors);
-    const left = entry.survivors.filter((name) => !now.has(name));
-    const came = survivors.filter((name) => !before.has(name));
-    for (const group of [left, came]) {
-      if (group.length > 0 && (scoring || group.length < minSurvivors)) {
-        throw new CodedError(
-          "SECAGG_RETRY_ISOLATES",
-          `attempt ${context.attempt}, with attempt ${entry.attempt} of round ${entry.round}, would isolate ${group.join(", ")}`,
-          { round: context.round, isolated: group, minSurvivors },
-        );
-      }
-    }
+    const differing = [
+      ...entry.survivors.filter((name) => !now.has(name)),
+      ...survivors.filter((name) => !before.has(name)),
+    ];
+    if (differing.length === 0) continue;
+    throw new CodedError(
+      "SECAGG_RETRY_ISOLATES",
+      `attempt ${context.attempt} differs from attempt ${entry.attempt} of round ${entry.round}, which was revealed, by ${differing.join(", ")}`,
+      { round: context.round, differing },
+    );
   }
 }
 

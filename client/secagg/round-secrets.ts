@@ -1,5 +1,5 @@
 /** The secrets of one attempt: two X25519 keys, the self-mask seed b, and the shares held for others. Memory only. */
-import { CodedError } from "../../shared/errors.ts";
+import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { AgreementKey, CryptoPort } from "../../shared/secagg/crypto-port.ts";
@@ -107,13 +107,25 @@ export class RoundSecrets {
     });
   }
 
-  /** Opens the shares of verified statements. Nothing is kept unless all are right. */
+  /** Opens the shares of verified statements. Nothing is kept unless all are right; the error names every author of a false one. */
   open(statements: readonly Statement[]): void {
     const { sid } = this.#session;
-    const opened = statements.map(({ sender: from, payload }) => {
+    const opened = new Map<ClientName, Held>();
+    const wrong: CodedError[] = [];
+    for (const { sender: from, payload } of statements) {
       const boxKey = this.#boxKeys.get(from) as Uint8Array;
-      return [from, openShares(this.#crypto, boxKey, { sid, from, to: this.#name }, payload)] as const;
-    });
+      try {
+        opened.set(from, openShares(this.#crypto, boxKey, { sid, from, to: this.#name }, payload));
+      } catch (error) {
+        if (!isCoded(error, "SECAGG_SHARE_FALSE")) throw error;
+        wrong.push(error);
+      }
+    }
+    const [first] = wrong;
+    if (first !== undefined) {
+      const about = wrong.map(({ details }) => details["client"]);
+      throw new CodedError(first.code, wrong.map(({ message }) => message).join("; "), { ...first.details, about });
+    }
     for (const [from, held] of opened) this.#held.set(from, held);
   }
 

@@ -139,8 +139,12 @@ export class Attempt {
     log.error({ code, purpose, round, attempt, error: isCoded(error) ? error.details : error }, message);
     this.end(message);
     const reason = { code, message: message.slice(0, 2_000) };
+    const accused = isCoded(error) ? this.#parts.sum.accuse(error) : null;
+    const accusation =
+      accused === null ? {} : { accusation: { payload: accused.payload, signature: accused.signature } };
     const patience = AbortSignal.timeout(DECLINE_PATIENCE_MS);
-    sender.deliver({ type: "decline", sid: sid as Sha256, reason }, this.session, patience).catch(() => {
+    const decline = { type: "decline", sid: sid as Sha256, reason, ...accusation } as const;
+    sender.deliver(decline, this.session, patience).catch(() => {
       log.warn({ purpose, round, attempt }, "the coordinator was not told that this site left the attempt");
     });
   }

@@ -58,12 +58,17 @@ class TrustedSum implements Sum {
 
   async protect(words: Words): Promise<ProtectedVector> {
     this.wantsVector = false;
-    const { crypto, random, self, pinned, roundLog } = this.#parts;
+    const { crypto, random, self, pinned, roundLog, room } = this.#parts;
     const { coordinatorKey } = pinned;
-    const options = { crypto, random, session: this.session, self, coordinatorKey, log: roundLog };
+    const inProcess = room !== undefined;
+    const options = { crypto, random, session: this.session, self, coordinatorKey, log: roundLog, inProcess };
     const { upload, message } = await sealInput(options, words);
     const { hash } = parsePayload(maskedInput, message, message.payload);
     return { kind: "boxed vector", bytes: upload, hash, step: message };
+  }
+
+  accuse(): null {
+    return null;
   }
 
   wipe(): void {

@@ -147,10 +147,10 @@ export class Planning {
   }
 
   async #open(plan: TrainingPlan, configHash: Sha256): Promise<Current | null> {
-    const { workplace, self, options } = this.#parts;
+    const { workplace, self, options, room } = this.#parts;
     try {
       const place = await workplace(plan);
-      const work = new Work(plan, place, self.name, options.keepResult);
+      const work = new Work(plan, place, { name: self.name, keepResult: options.keepResult, room });
       const versions = new Versions(this.#parts, place, work, this.#sender, this.#stopped);
       return { plan, configHash, place, work, versions };
     } catch (error) {

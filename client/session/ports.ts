@@ -5,7 +5,7 @@ import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { Certificate, RevocationList } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
-import type { Masker } from "../../shared/secagg/mask.ts";
+import type { Masker, Words } from "../../shared/secagg/mask.ts";
 import type { ModelCache } from "../model-cache/cache.ts";
 import type { Judge } from "../model-cache/install.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -40,10 +40,13 @@ export interface Revocations {
   keep(list: RevocationList): void;
 }
 
+/** The versions that this site has, or can have. */
+export type Models = Pick<ModelCache, "installed" | "ensure" | "link">;
+
 /** What one plan is worked on with. */
 export interface Workplace {
   readonly trainer: Trainer;
-  readonly models: ModelCache;
+  readonly models: Models;
   /**
    * Takes a release with this signed manifest into use once `judge` has scored it (`client/model-cache/install.ts`);
    * null where nobody uses the models: then a release is only verified and scored.
@@ -89,6 +92,12 @@ export interface SessionParts {
   readonly pause?: () => Promise<void>;
   /** Where vectors are masked; by default on this thread. */
   readonly masker?: Masker;
+  /**
+   * Memory of that many words for one vector, every word of which is written. Only where the coordinator is this very
+   * process: vectors then go over where they are, and without secure aggregation need no box. Waits its turn, or throws
+   * the signal's reason. Left out: memory of its own.
+   */
+  readonly room?: (words: number, signal: AbortSignal) => Promise<Words>;
   readonly options: SessionOptions;
 }
 

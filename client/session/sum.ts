@@ -37,6 +37,8 @@ export interface Sum {
   readonly wantsVector: boolean;
   /** Masks or boxes the encoded vector, in place, once. */
   protect(words: Words): Promise<ProtectedVector>;
+  /** Whom this client accuses when it leaves over this error, signed; null: nobody. */
+  accuse(error: CodedError): SignedStep | null;
   /** Forgets every secret. */
   wipe(): void;
 }
@@ -103,6 +105,10 @@ export class SecureSum implements Sum {
     const step = await this.#round.mask(words);
     const { hash } = parsePayload(maskedInput, step, step.payload);
     return { kind: "masked vector", bytes: bytesOf(words), hash, step };
+  }
+
+  accuse(error: CodedError): SignedStep | null {
+    return this.#round.accuse(error);
   }
 
   wipe(): void {

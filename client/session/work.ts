@@ -13,7 +13,7 @@ import type { Session } from "../../shared/secagg/session.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import type { TrainingProgress, TrainingResult } from "../training/trainer.ts";
 import { encodeUpdate, type UpdateRules } from "../update/encode.ts";
-import type { Workplace } from "./ports.ts";
+import type { SessionParts, Workplace } from "./ports.ts";
 
 /** A version and its quantized model, of the newest and the one before. */
 const KEPT_SCORES = 4;
@@ -25,11 +25,16 @@ interface Training {
   readonly abort: AbortController;
 }
 
+interface WorkOptions {
+  readonly name: ClientName;
+  readonly keepResult: boolean;
+  readonly room: SessionParts["room"];
+}
+
 export class Work {
   readonly #plan: TrainingPlan;
   readonly #place: Workplace;
-  readonly #name: ClientName;
-  readonly #keepResult: boolean;
+  readonly #options: WorkOptions;
   readonly #rules: UpdateRules;
   readonly #evaluation: EvaluationLayout;
   #training: Training | null = null;
@@ -37,11 +42,10 @@ export class Work {
   /** Statistics of what was scored last, by the caller's names: an evaluation and the installation after it share them. */
   readonly #scored = new Map<string, Promise<Float64Array>>();
 
-  constructor(plan: TrainingPlan, place: Workplace, name: ClientName, keepResult: boolean) {
+  constructor(plan: TrainingPlan, place: Workplace, options: WorkOptions) {
     this.#plan = plan;
     this.#place = place;
-    this.#name = name;
-    this.#keepResult = keepResult;
+    this.#options = options;
     const { wordBits, maxWeight, examplesPerWeight } = plan.secureAggregation;
     const cohortMax = plan.schedule.cohort.max;
     const { layout, statistics } = place.trainer;
@@ -112,14 +116,17 @@ export class Work {
     signal.throwIfAborted();
     const meanLoss = lossCount > 0 ? lossSum / lossCount : 0;
     const { examples, layout } = trainer;
-    const { wordBits, words: length } = this.#rules.layout;
-    // A vector for a trusted coordinator is sealed where it is: nothing of hundreds of megabytes is copied.
-    const out =
-      this.#plan.secureAggregation.mode === "off" ? newSealableWords(wordBits, length) : newWords(wordBits, length);
     const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen };
-    const { words } = encodeUpdate(this.#rules, layout, update, out);
-    if (!this.#keepResult) this.forgetTraining();
+    const { words } = encodeUpdate(this.#rules, layout, update, await this.#room(signal));
+    if (!this.#options.keepResult) this.forgetTraining();
     return words;
+  }
+
+  async #room(signal: AbortSignal): Promise<Words> {
+    const { wordBits, words } = this.#rules.layout;
+    if (this.#options.room !== undefined) return this.#options.room(words, signal);
+    // A vector for a trusted coordinator is sealed where it is: nothing of hundreds of megabytes is copied.
+    return this.#plan.secureAggregation.mode === "off" ? newSealableWords(wordBits, words) : newWords(wordBits, words);
   }
 
   /** Seeds depend on client and round, never on the attempt: another attempt of the round takes the same result. */
@@ -143,7 +150,7 @@ export class Work {
     return trainer.train({
       params,
       round,
-      rng: Rng.of(this.#plan.seed, "train", this.#name, round),
+      rng: Rng.of(this.#plan.seed, "train", this.#options.name, round),
       signal,
       onProgress: (progress) => {
         this.#progress = progress;

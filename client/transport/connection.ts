@@ -2,6 +2,7 @@
  * The control connection: proves this client's key and the coordinator's, carries messages with acknowledgement, hands
  * out the token for HTTP, and comes back for ever after every loss.
  */
+import { types } from "node:util";
 import { io, type Socket } from "socket.io-client";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
@@ -33,6 +34,18 @@ export interface ConnectionOptions {
   readonly coordinatorKey: Sha256;
   readonly crypto: CryptoPort;
   readonly rng: SecureRng;
+}
+
+/** Why no connection came about: engine.io itself only says "xhr poll error", and keeps the cause beside it. */
+function causeOf(error: Error & { description?: unknown; context?: unknown }): string {
+  const { description } = error;
+  const { status, statusText } = (error.context ?? {}) as { status?: unknown; statusText?: unknown };
+  const within = (description as { error?: unknown } | null | undefined)?.error;
+  const cause = [description, within, statusText].find(types.isNativeError) as NodeJS.ErrnoException | undefined;
+  // Of several addresses tried, Node gives an error without words.
+  if (cause !== undefined) return cause.message === "" ? (cause.code ?? error.message) : cause.message;
+  const answered = [status, description].find((candidate) => typeof candidate === "number" && candidate > 0);
+  return answered === undefined ? error.message : `it answers with HTTP status ${String(answered)}`;
 }
 
 export class Connection {
@@ -132,7 +145,7 @@ export class Connection {
     socket.on("connect_error", (error: Error & { data?: unknown }) => {
       const parsed = failure.safeParse(error.data);
       if (parsed.success) this.#refusal = codedFromWire(parsed.data.code, parsed.data.message);
-      lost(`cannot connect to ${this.#origin}: ${error.message}`);
+      lost(`cannot connect to ${this.#origin}: ${causeOf(error)}`);
     });
     socket.on("disconnect", (reason) => lost(reason));
 

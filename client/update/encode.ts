@@ -55,7 +55,7 @@ function checkUpdate(delta: Float32Array, params: ParamLayout): number {
   throw new CodedError("UPDATE_NOT_FINITE", `the update has ${delta[at]} in ${tensor}`, { tensor, index: at });
 }
 
-/** Checks and encodes an update into `words`, which are zeros. Errors of {@link checkUpdate}; STATISTIC_INVALID for counts or losses that are none. */
+/** Checks and encodes an update into `words`, all of which it writes. Errors of {@link checkUpdate}; STATISTIC_INVALID for counts or losses that are none. */
 export function encodeUpdate(
   rules: UpdateRules,
   params: ParamLayout,

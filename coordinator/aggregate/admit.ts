@@ -8,7 +8,14 @@ import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { Trust } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { equalBytes, fromBase64 } from "../../shared/secagg/encoding.ts";
-import { maskedInput, shareKeys, unmask, type MaskedInput } from "../../shared/secagg/messages.ts";
+import {
+  accusation,
+  maskedInput,
+  shareKeys,
+  unmask,
+  type Accusation,
+  type MaskedInput,
+} from "../../shared/secagg/messages.ts";
 import { consistencyPayload, verifyAdvertisement, type Members } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { commitToShare, readShare, type SecretKind, type ShareCommitments } from "../../shared/secagg/share-box.ts";
@@ -179,6 +186,25 @@ export function admitUnmask(
     selfMask: check("self-mask", list.survivors, given.selfMask),
     maskKey: check("mask-key", list.dropouts, given.maskKey),
   };
+}
+
+/** A client that leaves the attempt accuses other members: whom, with the statement to be kept. */
+export function admitAccusation(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  client: ClientName,
+  given: { readonly payload: string; readonly signature: string },
+): Accusation & { signed: Statement } {
+  const member = members.byName.get(client);
+  const named = { client, step: "accuse" };
+  if (!member) throw new CodedError("SECAGG_ROSTER_UNKNOWN", `${client}, who accuses, is not in the roster`, named);
+  verifyStatement(crypto, member.signingKey, session, heading("accuse", client), given);
+  const said = parsePayload(accusation, heading("accuse", client), given.payload);
+  if (said.about.some((name) => name === client || !members.byName.has(name))) {
+    throw new CodedError("SECAGG_ROSTER_UNKNOWN", `${client} accuses itself or someone outside the roster`, named);
+  }
+  return { ...said, signed: { sender: client, payload: given.payload, signature: given.signature } };
 }
 
 function heading(step: Step, sender: ClientName) {

@@ -70,6 +70,25 @@ export async function secureSum(
   return sum;
 }
 
+/** Applies `masks` to a sum in place. `pause` as in {@link secureSum}. */
+export async function applyMasks(
+  crypto: CryptoPort,
+  sum: Words,
+  masks: readonly Mask[],
+  pause: () => Promise<void> = async () => {},
+): Promise<void> {
+  if (masks.length === 0) return;
+  const pass = new MaskPass(crypto, masks);
+  let passed = 0;
+  for (const block of blocksOf(sum)) {
+    pass.apply(block);
+    passed += masks.length;
+    if (passed < BLOCKS_PER_PAUSE) continue;
+    passed = 0;
+    await pause();
+  }
+}
+
 /** Adds (sign 1) or takes away (sign -1) the bytes of as many words mod 2^m, in place. */
 export function addBytes(target: Words, bytes: Uint8Array, sign: 1 | -1): void {
   const adder = SimdBlock.shared;

@@ -3,7 +3,7 @@
  * follow, its durable events are appended in one write, and only then is the new state adopted, are clients
  * acknowledged and effects carried out. A process that takes over replays the log and asks again for what is pending.
  */
-import { CodedError } from "../../shared/errors.ts";
+import { CodedError, isCoded } from "../../shared/errors.ts";
 import { Journal } from "./journal.ts";
 import { asError } from "./inbox.ts";
 import { decide, stopRule } from "./decide.ts";
@@ -44,11 +44,11 @@ const AGAIN_MS = 1_000;
 const MOST_DECISIONS = 1_000;
 
 export class Driver {
-  readonly #parts: Pick<CoordinatorParts, "store" | "clock" | "observer" | "options">;
+  readonly #parts: Pick<CoordinatorParts, "store" | "clock" | "observer" | "options" | "pause">;
   readonly #rules: Rules;
   readonly #hands: Hands;
   readonly #journal: Journal;
-  readonly #finished: { promise: Promise<Reason>; resolve: (reason: Reason) => void };
+  readonly #finished = openFinished();
   readonly #working = new Set<string>();
   #state: FederationState | null = null;
   #queue: Input[] = [];
@@ -57,16 +57,15 @@ export class Driver {
   #keeping: Promise<void> = Promise.resolve();
   #untick: () => void = () => undefined;
 
-  constructor(parts: Pick<CoordinatorParts, "store" | "clock" | "observer" | "options">, rules: Rules, hands: Hands) {
+  constructor(
+    parts: Pick<CoordinatorParts, "store" | "clock" | "observer" | "options" | "pause">,
+    rules: Rules,
+    hands: Hands,
+  ) {
     this.#parts = parts;
     this.#rules = rules;
     this.#hands = hands;
     this.#journal = new Journal(parts.store);
-    let resolve: (reason: Reason) => void = () => undefined;
-    const promise = new Promise<Reason>((settle) => {
-      resolve = settle;
-    });
-    this.#finished = { promise, resolve };
   }
 
   get state(): FederationState {
@@ -74,7 +73,7 @@ export class Driver {
     return this.#state;
   }
 
-  /** Resolves when the stop rule or the operator has ended the federation. */
+  /** Resolves when the stop rule or the operator has ended the federation; rejects with what a person must put right. */
   get finished(): Promise<Reason> {
     return this.#finished.promise;
   }
@@ -129,14 +128,18 @@ export class Driver {
       this.#queue.push({ event, resolve, reject });
       if (!this.#turning) {
         this.#turning = true;
-        queueMicrotask(() => void this.#turn());
+        void this.#turn();
       }
     });
   }
 
   async #turn(): Promise<void> {
     try {
-      while (this.#queue.length > 0 && !this.#closed) await this.#batch(this.#queue.splice(0));
+      while (this.#queue.length > 0 && !this.#closed) {
+        // What other clients sent at the same time joins this batch: one write to disk for all.
+        await this.#parts.pause();
+        await this.#batch(this.#queue.splice(0));
+      }
     } catch (error) {
       this.#parts.observer.trouble?.("the round's loop", error);
       throw error;
@@ -222,6 +225,11 @@ export class Driver {
       } catch (error) {
         if (this.#closed) break;
         this.#parts.observer.trouble?.(name, error);
+        // Stored bytes that are damaged stay so, however often they are read.
+        if (isCoded(error, "STORE_CORRUPT")) {
+          this.#finished.reject(error);
+          break;
+        }
         await this.#pause(AGAIN_MS);
       }
     }
@@ -281,6 +289,21 @@ function refusalOf(state: FederationState, event: RoundEvent): CodedError | null
   }
   const judgement = judgeStep(sum, event.client, event.signed);
   return typeof judgement === "object" ? asError(judgement, event.client) : null;
+}
+
+function openFinished(): {
+  readonly promise: Promise<Reason>;
+  readonly resolve: (reason: Reason) => void;
+  readonly reject: (error: CodedError) => void;
+} {
+  let resolve: (reason: Reason) => void = () => undefined;
+  let reject: (error: CodedError) => void = () => undefined;
+  const promise = new Promise<Reason>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  // Nobody need wait for the end.
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
 }
 
 function closing(): CodedError {

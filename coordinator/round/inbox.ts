@@ -31,6 +31,9 @@ export class Inbox {
   /** Finished uploads of the session under way: bytes by client and hash. */
   #uploads: { readonly sid: Sha256; readonly bytes: Map<ClientName, Map<Sha256, number>> } | null = null;
 
+  /** What the step that came last from each client waits for. */
+  readonly #steps = new Map<ClientName, Promise<void>>();
+
   constructor(parts: CoordinatorParts, configHash: Sha256, ports: InboxPorts) {
     this.#parts = parts;
     this.#configHash = configHash;
@@ -52,8 +55,9 @@ export class Inbox {
       case "installed":
         await submit({ type: "installed", at, client, version: message.version });
         return;
-      case "decline":
+      case "decline": {
         this.#parts.observer.refused?.(client, message.reason);
+        const accusation = this.#accusation(client, message);
         await submit({
           type: "exclude",
           at,
@@ -62,11 +66,23 @@ export class Inbox {
           reason: said(client, message.reason),
           // What it holds against this attempt does not keep it from the next; its own trouble does.
           lasting: !/^(SECAGG|ROUND|SESSION|ATTEMPT)_/.test(message.reason.code),
+          ...(accusation !== null && { accusation }),
         });
         return;
+      }
       case "step":
-        await this.#step(client, message.signed);
+        await this.#inOrder(client, () => this.#step(client, message.signed));
     }
+  }
+
+  /** A client's steps one after the other: each is judged by what the one before it has come to. */
+  #inOrder(client: ClientName, work: () => Promise<void>): Promise<void> {
+    const result = (this.#steps.get(client) ?? Promise.resolve()).then(work);
+    this.#steps.set(
+      client,
+      result.catch(() => undefined),
+    );
+    return result;
   }
 
   /** Null unless this client owes a vector now. */
@@ -93,6 +109,19 @@ export class Inbox {
     const hashes = [...this.#uploads.bytes.values()].flatMap((held) => [...held.keys()]);
     this.#uploads = null;
     return hashes;
+  }
+
+  /** Null where it accuses nobody, or in a way that does not count: then it only leaves. */
+  #accusation(client: ClientName, message: Extract<ClientMessage, { type: "decline" }>) {
+    const sum = currentSum(this.#ports.state());
+    if (message.accusation === undefined || sum?.sid !== message.sid || sum.phase === "complete") return null;
+    try {
+      return this.#ports.desk(sum).accusation(sum, client, message.accusation);
+    } catch (error) {
+      if (!isCoded(error)) throw error;
+      this.#parts.observer.refused?.(client, { code: error.code, message: error.message });
+      return null;
+    }
   }
 
   async #step(client: ClientName, signed: SignedStep): Promise<void> {

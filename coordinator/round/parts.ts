@@ -9,6 +9,7 @@ import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { ParamLayout } from "../../shared/params/layout.ts";
 import type { RevocationList } from "../../shared/secagg/certificate.ts";
 import type { AgreementKey, CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
+import type { Words } from "../../shared/secagg/mask.ts";
 import type { Clock } from "./clock.ts";
 import type { RoundReport } from "./report.ts";
 import type { FederationState, Reason, RoundEvent } from "./state.ts";
@@ -35,6 +36,8 @@ export interface CoordinatorOptions {
   readonly tickMs: number;
   /** Overrides `evaluation.every`; 0: never, and no round 0. */
   readonly evaluationEvery?: number;
+  /** Keep the sum of the newest step beside the server's states, so that the step can be checked afterwards. */
+  readonly keepSum: boolean;
   /** Overrides `release`: false commits versions without publishing them. */
   readonly publish: boolean;
 }
@@ -45,6 +48,8 @@ export const DEPLOYED: CoordinatorOptions = {
   failures: Number.POSITIVE_INFINITY,
   backoffMs: 1_000,
   tickMs: 250,
+  // Where one site alone moves a coordinate, the sum is that site's: it stays on no disk that nobody asked for.
+  keepSum: false,
   publish: true,
 };
 
@@ -53,7 +58,17 @@ export const SIMULATED: CoordinatorOptions = {
   liveness: "connection",
   failures: 3,
   backoffMs: 10,
+  keepSum: false,
 };
+
+/** Vectors of clients in the coordinator's own process: added up there, without blobs and boxes. */
+export interface HandedVectors {
+  /**
+   * The sum of exactly these vectors of a session, to be changed; it lasts until another session begins. WIRE_HASH where
+   * they are not to be had.
+   */
+  sum(sid: string, vectors: readonly Sha256[]): Words;
+}
 
 export interface CoordinatorParts {
   readonly config: FederationConfig;
@@ -65,13 +80,20 @@ export interface CoordinatorParts {
   readonly crypto: CryptoPort;
   readonly store: FederationStore;
   readonly blobs: BlobStore;
+  /** Left out: vectors are blobs, sealed where aggregation is not secure. */
+  readonly handed?: HandedVectors;
   readonly transport: CoordinatorTransport;
   readonly clock: Clock;
   readonly layout: ParamLayout;
+  /**
+   * Deletes blobs that are not in `live` and older than `graceMs`; a blob put or asked for meanwhile stays. Left out where
+   * blobs end with the process.
+   */
+  readonly collect?: (live: ReadonlySet<string>, graceMs: number) => Promise<unknown>;
   /** Only asked for when the federation begins. */
   readonly initialParams: () => Promise<Float32Array>;
   readonly evaluator: Evaluator;
-  readonly chain: Pick<ReleaseChain, "newest" | "commit" | "link" | "linksAfter" | "manifest">;
+  readonly chain: Pick<ReleaseChain, "newest" | "commit" | "settle" | "link" | "linksAfter" | "manifest">;
   readonly publish: (input: PublishInput) => Promise<{ readonly hash: Sha256 }>;
   /** Keeps a signed transcript under a name such as `0003-training-1`; may be asked twice. */
   readonly keepTranscript: (name: string, text: string) => Promise<void>;

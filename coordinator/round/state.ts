@@ -6,7 +6,7 @@
  */
 import type { ClientName, Purpose, Sha256 } from "../../shared/ids.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
-import type { SignedStep } from "../../shared/secagg/signed.ts";
+import type { SignedStep, Statement } from "../../shared/secagg/signed.ts";
 import type { Transcript } from "../../shared/secagg/transcript.ts";
 
 export interface Reason {
@@ -44,8 +44,10 @@ export interface Presence {
 /** A client left out of an attempt, and why: it declined, or what it sent was wrong. */
 export interface Exclusion extends Reason {
   readonly at: number;
-  /** For the whole round, until it says that it is ready again; else for this attempt. */
-  readonly lasting: boolean;
+  /** true: for the whole round, until it says that it is ready again; "round": even then; false: for this attempt. */
+  readonly lasting: boolean | "round";
+  /** It left because of others, whom it accuses of what this code says. */
+  readonly accusation?: { readonly code: string; readonly about: readonly ClientName[]; readonly signed: Statement };
 }
 
 export interface SumHead {
@@ -222,6 +224,7 @@ export interface FederationState {
   readonly triggered: boolean;
   /** The highest round begun; -1 before round 0, which only evaluates the model as it was made. */
   readonly round: number;
+  /** Rounds with a new version that are over; their records follow at once. */
   readonly completed: number;
   /** Rounds that failed one after the other. */
   readonly failures: number;
@@ -232,6 +235,8 @@ export interface FederationState {
   readonly released: { readonly version: number; readonly manifestHash: Sha256 } | null;
   /** Blobs with params and optimizer state S, newest first; the one before the newest is kept for audits. */
   readonly serverStates: readonly Sha256[];
+  /** The blob with the sum of the last step, kept for audits where `options.keepSum` says so; null before the first. */
+  readonly lastSum: Sha256 | null;
   readonly transcriptDigest: Sha256;
   /** Invited last: whom to expect after a restart. */
   readonly regulars: readonly ClientName[];
@@ -262,7 +267,14 @@ interface At {
 export type DurableEvent =
   // What clients do.
   | (At & { type: "step"; client: ClientName; signed: SignedStep; vector: { hash: Sha256; bytes: number } | null })
-  | (At & { type: "exclude"; client: ClientName; sid: Sha256; reason: Reason; lasting: boolean })
+  | (At & {
+      type: "exclude";
+      client: ClientName;
+      sid: Sha256;
+      reason: Reason;
+      lasting: boolean;
+      accusation?: NonNullable<Exclusion["accusation"]>;
+    })
   // What is decided from presence and time (`decide.ts`).
   | (At & { type: "recruit"; round: number })
   | (At & { type: "invite"; purpose: Purpose; clients: readonly ClientName[]; terms: Terms })
@@ -275,12 +287,16 @@ export type DurableEvent =
       sid: Sha256;
       version: number;
       paramsHash: Sha256;
+      /** SHA-256 of the chain link's canonical JSON. */
+      link: Sha256;
       serverState: Sha256;
+      /** SHA-256 of the sum's words. */
+      sum: Sha256;
       totals: TrainingTotals;
       /** Survivors whose vector was unreadable; only where single vectors are visible. */
       rejected: ByClient<Exclusion>;
     })
-  | (At & { type: "evaluated"; sid: Sha256; summary: EvaluationSummary })
+  | (At & { type: "evaluated"; sid: Sha256; sum: Sha256; summary: EvaluationSummary })
   | (At & { type: "sum-failed"; sid: Sha256; reason: Reason })
   | (At & { type: "released"; version: number; manifestHash: Sha256 | null; reason: Reason | null })
   // What the operator asks for.

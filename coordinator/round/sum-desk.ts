@@ -4,6 +4,7 @@
  * takes over in the middle of an attempt goes on with the same bytes.
  */
 import {
+  admitAccusation,
   admitAdvertisement,
   admitConsistency,
   admitMaskedInput,
@@ -14,7 +15,7 @@ import {
 } from "../aggregate/admit.ts";
 import { announce, announcement } from "../aggregate/announce.ts";
 import { addSealed } from "../aggregate/sealed-sum.ts";
-import { secureSum } from "../aggregate/secure-sum.ts";
+import { applyMasks, secureSum } from "../aggregate/secure-sum.ts";
 import { remainingMasks } from "../aggregate/unmask.ts";
 import type { BlobStore } from "../store/port.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
@@ -28,6 +29,7 @@ import { sealedLength } from "../../shared/secagg/sealed.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { COORDINATOR, openSigned, parsePayload, statementOf, type SignedStep } from "../../shared/secagg/signed.ts";
 import { blobSource } from "./blob-source.ts";
+import type { HandedVectors } from "./parts.ts";
 import { names } from "./phases/phase.ts";
 import type { ByClient, CheckingConsistency, Exclusion, Sum, SumComplete, Unmasking } from "./state.ts";
 
@@ -36,6 +38,7 @@ export interface DeskParts {
   /** The coordinator's identity, and the same key for vectors sealed to it. */
   readonly keys: { readonly signing: SigningKey; readonly box: AgreementKey };
   readonly blobs: BlobStore;
+  readonly handed: HandedVectors | null;
   readonly trust: () => Trust;
   /** The enrolled Ed25519 key; null for a client that is not enrolled. */
   readonly keyOf: (client: ClientName) => Uint8Array | null;
@@ -76,7 +79,7 @@ export class SumDesk {
   /** Bytes of one client's upload. */
   uploadBytes(sum: { readonly mode: Sum["mode"] }): number {
     const bytes = (this.#shape.words * this.#shape.wordBits) / 8;
-    return sum.mode === "off" ? sealedLength(bytes) : bytes;
+    return sum.mode === "off" && this.#parts.handed === null ? sealedLength(bytes) : bytes;
   }
 
   /**
@@ -110,6 +113,18 @@ export class SumDesk {
     }
   }
 
+  /** A client's accusation of other members. Throws coded errors where it is none that counts. */
+  accusation(
+    sum: Sum,
+    client: ClientName,
+    given: { readonly payload: string; readonly signature: string },
+  ): NonNullable<Exclusion["accusation"]> {
+    if (sum.mode === "off" || sum.phase === "advertising-keys") {
+      throw new CodedError("SECAGG_STEP", `${client} accuses somebody before there is a roster`, { client });
+    }
+    return admitAccusation(this.#parts.crypto, this.#session, this.#roster(sum), client, given);
+  }
+
   /** One of the coordinator's steps; the same bytes each time. */
   write(sum: Sum, step: "roster" | "shares" | "survivors" | "signatures", client: ClientName): SignedStep {
     const key = step === "shares" ? `${step} ${client}` : step;
@@ -122,17 +137,25 @@ export class SumDesk {
 
   /** The sum of the survivors' vectors. SECAGG_SECRET_FALSE, SECAGG_SHARES_FEW, WIRE_HASH. */
   async total(sum: SumComplete): Promise<Total> {
-    const { crypto, blobs, pause } = this.#parts;
+    const { crypto, blobs, handed, pause } = this.#parts;
     const survivors = names(sum.inputs);
-    if (sum.mode === "off") return this.#totalSealed(sum, survivors);
+    const vectors = survivors.flatMap((name) => sum.inputs[name] ?? []);
+    const given = handed?.sum(
+      sum.sid,
+      vectors.map(({ vector }) => vector),
+    );
+    if (sum.mode === "off") {
+      return given === undefined ? this.#totalSealed(sum, survivors) : { words: given, survivors, rejected: {} };
+    }
     const members = this.#roster(sum);
     const list = { survivors, dropouts: dropoutsOf(sum) };
     const reveals = names(sum.reveals).map((name) => this.#reveal(sum, name));
     const masks = await remainingMasks(crypto, this.#session, members, sum.mode, list, reveals, pause);
-    const sources = survivors.flatMap((name) => {
-      const input = sum.inputs[name];
-      return input === undefined ? [] : [blobSource(blobs, input.vector, input.bytes)];
-    });
+    if (given !== undefined) {
+      await applyMasks(crypto, given, masks, pause);
+      return { words: given, survivors, rejected: {} };
+    }
+    const sources = vectors.map(({ vector, bytes }) => blobSource(blobs, vector, bytes));
     return { words: await secureSum(crypto, this.#shape, sources, masks, pause), survivors, rejected: {} };
   }
 

@@ -29,6 +29,9 @@ export function transcriptOf(
       client,
       code: present(sum.excluded, client).code,
     })),
+    accusations: sortedNames(Object.keys(sum.excluded)).flatMap(
+      (client) => present(sum.excluded, client).accusation?.signed ?? [],
+    ),
     outcome,
     reason,
     result,

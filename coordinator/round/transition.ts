@@ -50,6 +50,7 @@ export function initialState(
     version: 0,
     paramsHash,
     serverStates: [serverState],
+    lastSum: null,
     transcriptDigest,
     regulars: [],
     lastStartedAt: null,
@@ -78,8 +79,8 @@ function durable(rules: Rules, state: FederationState, event: DurableEvent): Tra
     case "exclude": {
       const sum = currentSum(state);
       if (sum === null || sum.phase === "complete" || sum.sid !== event.sid) return unchanged(state);
-      const { client, reason, at, lasting } = event;
-      const left = leaveOut(sum, client, { ...reason, at, lasting });
+      const { client, reason, at, lasting, accusation } = event;
+      const left = leaveOut(sum, client, { ...reason, at, lasting, ...(accusation !== undefined && { accusation }) });
       return { state: withSum(state, left.sum), effects: left.effects };
     }
     case "recruit": {
@@ -104,7 +105,7 @@ function durable(rules: Rules, state: FederationState, event: DurableEvent): Tra
       if (current.phase !== "evaluating" || current.sum?.phase !== "complete" || current.sum.sid !== event.sid) {
         return unchanged(state);
       }
-      return finishEvaluation(rules, state, current, event.summary, event.at);
+      return finishEvaluation(rules, state, current, event);
     case "sum-failed":
       if (currentSum(state)?.sid !== event.sid) return unchanged(state);
       if (current.phase === "updating") return failUpdate(rules, state, current, event.reason, event.at);

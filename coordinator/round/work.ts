@@ -3,14 +3,17 @@
  * asked for again after a restart and then comes to the same result.
  */
 import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
-import { decodeServerState, encodeServerState } from "../optimizer/server-state-codec.ts";
-import { initialServerState, serverStep, type ServerState } from "../optimizer/server-optimizer.ts";
+import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
+import { initialServerState, serverStep } from "../optimizer/server-optimizer.ts";
+import { hashOf } from "../../shared/canonical.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import { evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
 import { HEAD_SCORE, HEADS, type Metrics } from "../../shared/release/scores.ts";
+import { sha256Of } from "../../shared/release/ports.ts";
+import { bytesOf, type Words } from "../../shared/secagg/mask.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import type { CoordinatorParts } from "./parts.ts";
 import type { DurableEvent, FederationState, Reason, RoundFacts, SumComplete } from "./state.ts";
@@ -70,15 +73,21 @@ export class Work {
     const { config, chain } = this.#parts;
     try {
       const total = await desk.total(sum);
+      const keptSum = this.#keepSum(total.words);
+      // Where the work fails before, nobody waits for it.
+      keptSum.catch(() => undefined);
       const aggregate = decodeAggregate(this.#shapes.training, total.words, total.survivors.length);
       const before = await this.#serverState(state.serverStates[0] as Sha256);
       const after = serverStep(config.strategy)(before, aggregate.meanDelta);
-      const serverState = await this.#keep(after);
-      const { version, link } = await chain.commit(sum.version + 1, after.params);
+      const [serverState, { version, link }] = await Promise.all([
+        this.#keep(after),
+        chain.commit(sum.version + 1, after.params),
+      ]);
       const { totalWeight, examples, examplesSeen, loss, norm, clippedShare } = aggregate;
       const totals = { weight: totalWeight, examples, examplesSeen, loss, deltaNorm: norm, clippedShare };
       const { rejected } = total;
-      return { type: "committed", sid: sum.sid, version, paramsHash: link.paramsHash, serverState, totals, rejected };
+      const made = { version, paramsHash: link.paramsHash, link: hashOf(link), serverState };
+      return { type: "committed", sid: sum.sid, ...made, sum: await keptSum, totals, rejected };
     } catch (error) {
       return { type: "sum-failed", sid: sum.sid, reason: wrongSum(error) };
     }
@@ -91,7 +100,7 @@ export class Work {
       checkScores(reference, "R");
       checkScores(quantized, "model/");
       const summary = { clients: survivors.length, metrics: plain(reference), modelMetrics: plain(quantized) };
-      return { type: "evaluated", sid: sum.sid, summary };
+      return { type: "evaluated", sid: sum.sid, sum: sha256Of(this.#parts.crypto, bytesOf(words)), summary };
     } catch (error) {
       return { type: "sum-failed", sid: sum.sid, reason: wrongSum(error) };
     }
@@ -118,15 +127,32 @@ export class Work {
   async #serverState(hash: Sha256): Promise<ServerState> {
     if (this.#held?.hash === hash) return this.#held.state;
     const { blobs, layout } = this.#parts;
-    const state = decodeServerState(await blobs.get(hash), layout.length);
+    const state = await readable(hash, async () => decodeServerState(await blobs.get(hash), layout.length));
     this.#held = { hash, state };
     return state;
+  }
+
+  /** The sum's hash; nothing may be written to the words until it is there. */
+  async #keepSum(words: Words): Promise<Sha256> {
+    const { options, blobs, crypto } = this.#parts;
+    return options.keepSum ? blobs.put(bytesOf(words)) : sha256Of(crypto, bytesOf(words));
   }
 
   async #keep(state: ServerState): Promise<Sha256> {
     const hash = await this.#parts.blobs.put(encodeServerState(state));
     this.#held = { hash, state };
     return hash;
+  }
+}
+
+/** What a person can do is said where it is clear what is damaged. */
+async function readable(hash: Sha256, read: () => Promise<ServerState>): Promise<ServerState> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isCoded(error, "STORE_CORRUPT")) throw error;
+    const message = `the server's state ${hash} cannot be used (${error.message}); restore data/ from a backup`;
+    throw new CodedError("STORE_CORRUPT", message, { hash }, { cause: error });
   }
 }
 

@@ -1,7 +1,9 @@
 /**
  * Masking in threads: the event loop stays free, and the clients of a simulation mask side by side. A vector goes to
- * one thread, piece by piece, so that memory stays bounded and the words are masked in place.
+ * one thread: as it is where its memory is shared, else piece by piece, so that memory stays bounded. Either way the
+ * words are masked in place.
  */
+import { existsSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { bytesOf, inlineMasker, type Mask, type Masker, type Words } from "../secagg/mask.ts";
 import { BLOCK_BYTES } from "../secagg/simd.ts";
@@ -11,8 +13,12 @@ import type { FromMaskService, Port, ToMaskService } from "./mask-service.ts";
 const PIECE_BYTES = 64 * BLOCK_BYTES;
 /** Pieces under way to one thread for one vector. */
 const PIECES_UNDER_WAY = 3;
-/** Shorter vectors are masked faster than they are sent. */
+/** Shorter vectors are masked faster than they are sent, or than a thread hears of one in shared memory. */
 const LEAST_BYTES = 2 * PIECE_BYTES;
+const LEAST_SHARED_BYTES = 4 * BLOCK_BYTES;
+
+/** Only compiled: where the sources themselves run, as in tests, there is no such file, and vectors are masked where they are. */
+const WORKER = new URL("./mask-worker.js", import.meta.url);
 
 /** One end of a masking thread. */
 type Service = Port<FromMaskService, ToMaskService>;
@@ -32,11 +38,12 @@ export class MaskPool {
 
   /** @param size threads, one per core; they start with the first long vector */
   constructor(size: number) {
-    this.#size = size;
+    this.#size = existsSync(WORKER) ? size : 0;
   }
 
   readonly mask: Masker = async (vector, masks) => {
-    if (vector.byteLength < LEAST_BYTES) return inlineMasker(this.#crypto)(vector, masks);
+    const least = vector.buffer instanceof SharedArrayBuffer ? LEAST_SHARED_BYTES : LEAST_BYTES;
+    if (vector.byteLength < least || this.#size === 0) return inlineMasker(this.#crypto)(vector, masks);
     const { worker, thread } = this.#lane();
     worker.ref();
     try {
@@ -54,9 +61,14 @@ export class MaskPool {
   #lane(): { worker: Worker; thread: Thread } {
     const [idlest] = this.#lanes.toSorted((a, b) => a.thread.load - b.thread.load);
     if (idlest && (idlest.thread.load === 0 || this.#lanes.length === this.#size)) return idlest;
-    const worker = new Worker(new URL("./mask-worker.js", import.meta.url));
+    const worker = new Worker(WORKER);
     const lane = { worker, thread: new Thread(worker) };
-    worker.on("error", (error) => lane.thread.fail(error));
+    worker.on("error", (error) => {
+      lane.thread.fail(error);
+      // Nobody answers there any more: the next vector gets another thread.
+      const at = this.#lanes.indexOf(lane);
+      if (at >= 0) this.#lanes.splice(at, 1);
+    });
     this.#lanes.push(lane);
     return lane;
   }
@@ -84,6 +96,10 @@ export class Thread {
     return new Promise((finish, fail) => {
       const job: Job = { source: bytesOf(vector), sent: 0, masked: 0, finish, fail };
       this.#jobs.set(id, job);
+      if (vector.buffer instanceof SharedArrayBuffer) {
+        this.#service.postMessage({ kind: "shared", job: id, words: vector, masks }, []);
+        return;
+      }
       this.#service.postMessage({ kind: "begin", job: id, wordBits, masks }, []);
       for (let i = 0; i < PIECES_UNDER_WAY; i++) this.#send(id, job, new Uint8Array(PIECE_BYTES));
     });

@@ -1,9 +1,13 @@
 /** Masking at the other end of a message port: what a masking thread does, and what is said to it. */
-import { MaskPass, blocksOf, type Mask, type WordBits } from "../secagg/mask.ts";
+import { bytesOf, MaskPass, blocksOf, type Mask, type WordBits, type Words } from "../secagg/mask.ts";
 import type { CryptoPort, Hasher } from "../secagg/crypto-port.ts";
 
-/** A vector is sent in pieces, in order; each piece's memory goes over and comes back. */
+/**
+ * A vector is sent in pieces, in order; each piece's memory goes over and comes back. One in memory that both ends share
+ * is masked where it is.
+ */
 export type ToMaskService =
+  | { readonly kind: "shared"; readonly job: number; readonly words: Words; readonly masks: readonly Mask[] }
   | { readonly kind: "begin"; readonly job: number; readonly wordBits: WordBits; readonly masks: readonly Mask[] }
   | { readonly kind: "piece"; readonly job: number; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "end"; readonly job: number };
@@ -27,6 +31,17 @@ export function serveMasks(port: Port<ToMaskService, FromMaskService>, crypto: C
       const { masks, wordBits } = message;
       jobs.set(job, { pass: new MaskPass(crypto, masks), hasher: crypto.hasher(), wordBits });
       for (const { key } of masks) key.fill(0);
+      return;
+    }
+    if (message.kind === "shared") {
+      const pass = new MaskPass(crypto, message.masks);
+      const hasher = crypto.hasher();
+      for (const { key } of message.masks) key.fill(0);
+      for (const block of blocksOf(message.words)) {
+        pass.apply(block);
+        hasher.update(bytesOf(block));
+      }
+      port.postMessage({ kind: "digest", job, digest: hasher.digest() }, []);
       return;
     }
     const at = jobs.get(job);

@@ -19,6 +19,17 @@ export async function writeReleaseFolder(folder: string, files: ReadonlyMap<stri
   await rename(temporary, folder);
 }
 
+/** Removes the releases below `parent` whose version is not to be kept; each goes as a whole, also if this is killed. */
+export async function pruneReleases(parent: string, keep: (version: number) => boolean): Promise<void> {
+  for (const name of await readdir(parent).catch(() => [])) {
+    const removed = /^\.\d+\.[0-9a-f]+\.old$/.test(name);
+    if (!removed && (!/^\d+$/.test(name) || keep(Number(name)))) continue;
+    const aside = removed ? name : `.${name}.${randomBytes(6).toString("hex")}.old`;
+    if (!removed) await rename(join(parent, name), join(parent, aside));
+    await rm(join(parent, aside), { recursive: true, force: true });
+  }
+}
+
 /** The release in `folder`. */
 export function folderOnDisk(folder: string): ReleaseFolder {
   return {

@@ -41,6 +41,8 @@ const model = z.strictObject({
   /** Size of model/, and that of the same folder in fp32. */
   sizeBytes: z.int().min(0),
   fp32SizeBytes: z.int().min(0),
+  /** Of a model of one's own, apart from both sizes: what describes it. */
+  topologyBytes: z.int().min(0).optional(),
 });
 
 const manifest = z.strictObject({

@@ -1,18 +1,26 @@
-/** `model/model.json`: what builds the model that model/weights.bin belongs to, instead of its topology. */
+/**
+ * `model/model.json`: what builds the model that model/weights.bin belongs to, instead of its topology. Only a model of
+ * one's own ships that, too, in a file of its own.
+ */
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { canonicalJson } from "../canonical.ts";
 import { federationConfig, type FederationConfig } from "../config/federation.ts";
+import { ownModel, type OwnModel } from "../config/own-model.ts";
 import { CodedError } from "../errors.ts";
-import { layoutEntries } from "../quantize/pack.ts";
+import type { ParamLayout } from "../params/layout.ts";
+import { entriesOf, layoutEntries } from "../quantize/pack.ts";
 
 export const MODEL_CARD_PATH = "model/model.json";
 export const MODEL_WEIGHTS_PATH = "model/weights.bin";
+export const OWN_MODEL_PATH = "model/own-model.json";
 
 const modelCard = z.strictObject({
   format: z.literal(1),
   /** Name in the table of models. */
   builder: z.string().min(1).max(64),
+  /** The builder is none of the table: the model stands in model/own-model.json. */
+  own: z.literal(true).optional(),
   preset: federationConfig.shape.model.unwrap().shape.preset,
   /** The federation's seed: weights that are not federated have the initial values it gives. */
   seed: federationConfig.shape.seed,
@@ -29,11 +37,34 @@ export function cardOf(
   config: Pick<FederationConfig, "seed" | "model" | "labels" | "input" | "training">,
 ): Omit<ModelCard, "format" | "tensors"> {
   const { seed, model, labels, input, training } = config;
-  return { builder: model.name, preset: model.preset, seed, trainable: training.trainable, labels, input };
+  const own = model.own === undefined ? {} : { own: true as const };
+  return { builder: model.name, ...own, preset: model.preset, seed, trainable: training.trainable, labels, input };
 }
 
-export function modelCardBytes(card: ModelCard): Uint8Array {
-  return utf8ToBytes(`${canonicalJson(card)}\n`);
+/** The files of model/ beside the weights, by path. */
+export function modelFiles(config: Parameters<typeof cardOf>[0], layout: ParamLayout): Map<string, Uint8Array> {
+  const card: ModelCard = { format: 1, ...cardOf(config), tensors: entriesOf(layout) };
+  const files = new Map([[MODEL_CARD_PATH, utf8ToBytes(`${canonicalJson(card)}\n`)]]);
+  const { own } = config.model;
+  if (own !== undefined) files.set(OWN_MODEL_PATH, utf8ToBytes(`${canonicalJson(own)}\n`));
+  return files;
+}
+
+/** Throws RELEASE_FORMAT. */
+export function readOwnModelFile(bytes: Uint8Array): OwnModel {
+  const parsed = ownModel.safeParse(jsonOf(bytes));
+  if (parsed.success) return parsed.data;
+  throw new CodedError("RELEASE_FORMAT", `${OWN_MODEL_PATH} breaks its format: ${z.prettifyError(parsed.error)}`, {
+    file: OWN_MODEL_PATH,
+  });
+}
+
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return null;
+  }
 }
 
 /** Throws RELEASE_FORMAT. */

@@ -14,10 +14,10 @@ export const HEAD_SCORE = {
 
 /** What a head's metrics are called in reports and in a stop rule. */
 export const HEAD_METRICS = {
-  segmentation: ["mIoU", "dice", "pixelAccuracy"],
-  detection: ["mAP", "AP50", "AP75"],
-  depth: ["rmse", "absRel", "delta1"],
-  scene: ["accuracy"],
+  segmentation: ["mIoU", "dice", "pixelAccuracy", "precision", "recall", "f1"],
+  detection: ["mAP", "AP50", "AP75", "precision", "recall", "f1"],
+  depth: ["rmse", "mae", "logRmse", "absRel", "silog", "delta1", "delta2", "delta3"],
+  scene: ["accuracy", "precision", "f1", "sensitivity", "specificity", "auroc", "ece"],
 } as const satisfies Record<Head, readonly string[]>;
 
 /** Metrics per head as in report.json; only heads with labels in the evaluation data appear. */

@@ -4,7 +4,7 @@
  * never have the same encoding. Numbers are non-negative safe integers, 8 bytes big-endian.
  */
 export function encodeTuple(...parts: readonly (string | number | Uint8Array)[]): Uint8Array {
-  const bodies = parts.map((part) => (typeof part === "string" ? UTF8.encode(part) : part));
+  const bodies = parts.map((part) => (typeof part === "string" ? utf8(part) : part));
   const length = bodies.reduce((sum: number, body) => sum + 5 + (typeof body === "number" ? 8 : body.length), 0);
   const out = new Uint8Array(length);
   const view = new DataView(out.buffer);
@@ -22,6 +22,19 @@ export function encodeTuple(...parts: readonly (string | number | Uint8Array)[])
 }
 
 const UTF8 = new TextEncoder();
+/** Longer texts are faster through the encoder. */
+const SHORT = 64;
+
+function utf8(text: string): Uint8Array {
+  if (text.length > SHORT) return UTF8.encode(text);
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return UTF8.encode(text);
+    out[i] = code;
+  }
+  return out;
+}
 
 function writeNumber(view: DataView, at: number, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a non-negative safe integer: ${value}`);

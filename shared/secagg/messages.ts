@@ -6,6 +6,7 @@ import { z } from "zod";
 import { certificate } from "./certificate.ts";
 import { clientName, sha256Hex, type Sha256 } from "../ids.ts";
 import { base64Of, statement } from "./signed.ts";
+import type { ErrorCode } from "../errors.ts";
 
 /** One client more than the largest cohort the federation schema takes. */
 const MAX_CLIENTS = 10_000;
@@ -80,3 +81,13 @@ const revealed = z.array(z.strictObject({ owner: clientName, share: base64Of(32)
 /** 9. survivor -> coordinator: its shares of every survivor's b and of every dropout's s. */
 export const unmask = z.strictObject({ selfMask: revealed, maskKey: revealed });
 export type Unmask = z.infer<typeof unmask>;
+
+/** What one client can hold against another in a coordinator's message that is right in itself. */
+export const ACCUSATIONS = ["SECAGG_SHARE_FALSE", "SECAGG_KEY_WEAK"] as const satisfies readonly ErrorCode[];
+
+/** Signed by a client that leaves an attempt: whose shares or keys it refuses. */
+export const accusation = z.strictObject({
+  code: z.enum(ACCUSATIONS),
+  about: z.array(clientName).min(1).max(MAX_CLIENTS),
+});
+export type Accusation = z.infer<typeof accusation>;

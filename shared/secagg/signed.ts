@@ -32,6 +32,8 @@ const step = z.enum([
   "masked-input",
   "consistency",
   "unmask",
+  // client -> coordinator, with a refusal: whose fault it is
+  "accuse",
   // client -> client, carried by share-keys and shares
   "share",
   // coordinator -> client
@@ -74,19 +76,26 @@ export interface Heading {
 }
 
 function signedBytes(crypto: CryptoPort, session: Session, heading: Heading, payload: string): Uint8Array {
-  return encodeTuple(
-    "allulook/signed/v1",
-    hexToBytes(session.federation),
-    session.purpose,
-    session.round,
-    session.attempt,
-    hexToBytes(session.sid),
-    heading.step,
-    heading.sender,
-    heading.recipient,
-    crypto.sha256(utf8ToBytes(payload)),
-  );
+  const first = sessionBytes(session);
+  const { step: name, sender, recipient } = heading;
+  const rest = encodeTuple(name, sender, recipient, crypto.sha256(utf8ToBytes(payload)));
+  const out = new Uint8Array(first.length + rest.length);
+  out.set(first);
+  out.set(rest, first.length);
+  return out;
 }
+
+/** The beginning that all messages of a session share; a tuple's encoding is that of its parts one after the other. */
+function sessionBytes(session: Session): Uint8Array {
+  const known = SESSION_BYTES.get(session);
+  if (known !== undefined) return known;
+  const { federation, purpose: why, round, attempt, sid } = session;
+  const bytes = encodeTuple("allulook/signed/v1", hexToBytes(federation), why, round, attempt, hexToBytes(sid));
+  SESSION_BYTES.set(session, bytes);
+  return bytes;
+}
+
+const SESSION_BYTES = new WeakMap<Session, Uint8Array>();
 
 /** Signs a payload. */
 export function sign(

@@ -20,10 +20,29 @@ export interface Transcript {
   readonly maskedInputs: readonly Statement[];
   readonly consistency: readonly Statement[];
   readonly excluded: readonly { readonly client: ClientName; readonly code: string }[];
+  /** By those who left because of other clients. */
+  readonly accusations: readonly Statement[];
   readonly outcome: "completed" | "failed" | "void";
   readonly reason: { readonly code: string; readonly message: string } | null;
-  /** The version that a completed training session made. */
-  readonly result: { readonly version: number; readonly paramsHash: Sha256; readonly serverState: Sha256 } | null;
+  /** What a completed session came to. */
+  readonly result: TranscriptResult | null;
+}
+
+/** Ties the sum of a session's masked inputs to all that was made of it. */
+interface TranscriptResult {
+  /** SHA-256 of the sum's words, little-endian. */
+  readonly sum: Sha256;
+  /** Survivors whose sealed vector was unreadable; only where single vectors are visible. */
+  readonly rejected: readonly ClientName[];
+  /** Of training: the server's state before and after the optimizer's step, and the version that was made of it. */
+  readonly commit: {
+    readonly serverStateBefore: Sha256;
+    readonly serverState: Sha256;
+    readonly version: number;
+    readonly paramsHash: Sha256;
+    /** SHA-256 of the signed chain link's canonical JSON, which names the bytes of update and keyframe. */
+    readonly link: Sha256;
+  } | null;
 }
 
 /** SHA-256 of the transcript's canonical JSON. */

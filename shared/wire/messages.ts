@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { clientName, sha256Hex } from "../ids.ts";
-import { signedStep } from "../secagg/signed.ts";
+import { base64Of, MAX_PAYLOAD, signedStep } from "../secagg/signed.ts";
 import { certificate, revocationList } from "../secagg/certificate.ts";
 import { sessionContext } from "../secagg/session.ts";
 import { chainLink } from "./release.ts";
@@ -15,6 +15,8 @@ import { chainLink } from "./release.ts";
 export const PROTOCOL_VERSION = 1;
 /** One control message, serialised; larger ones are refused before they are parsed. */
 export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** Characters of a training plan; most of them are the topology of a model of the operator's own. */
+const MAX_PLAN = 2 * 1024 * 1024;
 /** Clients send a heartbeat this often; after three missed ones a client counts as gone. */
 export const HEARTBEAT_MS = 1_000;
 
@@ -30,14 +32,20 @@ export const clientMessage = z.discriminatedUnion("type", [
   }),
   z.strictObject({ type: z.literal("step"), signed: signedStep }),
   /** This client takes no (further) part in the attempt, and why. A plan that the site refuses is declined by its config hash. */
-  z.strictObject({ type: z.literal("decline"), sid: sha256Hex, reason }),
+  z.strictObject({
+    type: z.literal("decline"),
+    sid: sha256Hex,
+    reason,
+    /** Where other clients are at fault: a signed `accuse` step without its heading. */
+    accusation: z.strictObject({ payload: z.string().max(MAX_PAYLOAD), signature: base64Of(64) }).optional(),
+  }),
   z.strictObject({ type: z.literal("installed"), version: z.int().min(0), paramsHash: sha256Hex }),
 ]);
 export type ClientMessage = z.infer<typeof clientMessage>;
 
 export const coordinatorMessage = z.discriminatedUnion("type", [
   /** The training plan: federation.yaml without what concerns the coordinator alone, as canonical JSON. */
-  z.strictObject({ type: z.literal("plan"), plan: z.string().max(256 * 1024), configHash: sha256Hex }),
+  z.strictObject({ type: z.literal("plan"), plan: z.string().max(MAX_PLAN), configHash: sha256Hex }),
   /** Invitation to one attempt of one round (or evaluation), signed by the coordinator. */
   z.strictObject({
     type: z.literal("begin"),

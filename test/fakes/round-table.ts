@@ -173,10 +173,17 @@ export class RoundTable {
       const paramsHash = hashOf(["params", Object.keys(current.sum.inputs).toSorted(), version + 1]);
       const serverState = hashOf(["state", version + 1]);
       const { sid } = current.sum;
-      this.feed({ type: "committed", at, sid, version: version + 1, paramsHash, serverState, totals, rejected: {} });
+      const made = {
+        version: version + 1,
+        paramsHash,
+        serverState,
+        sum: hashOf(["sum", sid]),
+        link: hashOf(["link", sid]),
+      };
+      this.feed({ type: "committed", at, sid, ...made, totals, rejected: {} });
     } else if (current.phase === "evaluating" && current.sum?.phase === "complete") {
       const summary = { clients: Object.keys(current.sum.inputs).length, metrics: {}, modelMetrics: {} };
-      this.feed({ type: "evaluated", at, sid: current.sum.sid, summary });
+      this.feed({ type: "evaluated", at, sid: current.sum.sid, sum: hashOf(["sum", current.sum.sid]), summary });
     } else if (current.phase === "releasing") {
       this.feed({ type: "released", at, version, manifestHash: hashOf(["manifest", version]), reason: null });
     }

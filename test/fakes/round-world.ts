@@ -15,7 +15,12 @@ import { evaluatorOf } from "../../coordinator/evaluate/score.ts";
 import { ReleaseChain } from "../../coordinator/release/chain.ts";
 import { publish } from "../../coordinator/release/publish.ts";
 import { systemClock, type Clock } from "../../coordinator/round/clock.ts";
-import { SIMULATED, type CoordinatorOptions, type Observer } from "../../coordinator/round/parts.ts";
+import {
+  SIMULATED,
+  type CoordinatorOptions,
+  type CoordinatorParts,
+  type Observer,
+} from "../../coordinator/round/parts.ts";
 import type { Reason } from "../../coordinator/round/state.ts";
 import { MemoryBlobs, MemoryStore } from "../../coordinator/store/memory.ts";
 import type { BlobStore, FederationStore } from "../../coordinator/store/port.ts";
@@ -27,13 +32,15 @@ import { brotli } from "../../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { boxSecretOfSeed } from "../../shared/secagg/box-key.ts";
 import { issueCertificate, issueRevocationList, type RevocationList } from "../../shared/secagg/certificate.ts";
-import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
+import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import { toBase64 } from "../../shared/secagg/encoding.ts";
 import { federationId } from "../../shared/secagg/session.ts";
 import { withVerificationCache } from "../../shared/secagg/verification-cache.ts";
 import { InMemoryNetwork, type InMemoryOptions } from "../../simulations/in-memory-transport.ts";
 
 export interface RoundWorldParts {
+  /** The coordinator's; by default other messages get their turn. */
+  readonly pause?: () => Promise<void>;
   /** Changes to a small configuration. */
   readonly config?: Record<string, unknown>;
   readonly trainers: (config: FederationConfig) => Readonly<Record<string, Trainer>>;
@@ -46,6 +53,7 @@ export interface RoundWorldParts {
   /** Wraps the stores, to make them fail. */
   readonly store?: (store: MemoryStore) => FederationStore;
   readonly blobs?: (blobs: MemoryBlobs) => BlobStore;
+  readonly collect?: CoordinatorParts["collect"];
 }
 
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
@@ -141,6 +149,7 @@ export class RoundWorld {
       crypto: this.#crypto,
       store: wrapped,
       blobs: wrappedBlobs,
+      ...(this.#parts.collect !== undefined && { collect: this.#parts.collect }),
       transport: network.coordinator(),
       clock: this.#clock,
       layout,
@@ -151,7 +160,7 @@ export class RoundWorld {
       keepTranscript: async (name, text) => void transcripts.set(name, text),
       enrolled: () => enrolled,
       revocations: () => this.#revocations,
-      pause: nextTurn,
+      pause: this.#parts.pause ?? nextTurn,
       observer: this.#parts.observer ?? {},
       options: { ...SIMULATED, ...this.#parts.options },
     });
@@ -211,6 +220,13 @@ export class RoundWorld {
     this.#sessions.set(self.name, session);
     session.start();
     return session;
+  }
+
+  /** With which a client signs: for a test that speaks in its name. */
+  keyOf(name: string): SigningKey {
+    const own = this.#keys.find((client) => client.name === name);
+    if (own === undefined) throw new Error(`no client ${name}`);
+    return own.signingKey;
   }
 
   /** The authority revokes a membership. */

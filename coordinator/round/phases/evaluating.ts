@@ -2,16 +2,21 @@
  * The new version is scored on the clients' own held-out data: a secure sum of its own, among the round's survivors
  * who are still there. Whatever happens here, the version stands; without a sum it is released as unevaluated.
  */
+import type { ClientName, Sha256 } from "../../../shared/ids.ts";
+import { isGone } from "../presence.ts";
 import type { Rules } from "../rules.ts";
 import type {
+  ByClient,
   DurableEvent,
   Evaluating,
   EvaluationSummary,
+  Exclusion,
   FederationState,
   Reason,
   RoundFacts,
   Transition,
 } from "../state.ts";
+import { blamed } from "./accusations.ts";
 import { eligible, someoneReturns } from "./recruiting.ts";
 import { beginRelease } from "./releasing.ts";
 import { endSession, lastingOf, send, tellLeftOut } from "./session.ts";
@@ -51,7 +56,10 @@ export function dueInGathering(
   if (now >= current.notBefore && clients.length >= least && !returning) {
     return { type: "invite", at: now, purpose: "evaluation", clients, terms: termsOf(rules, least) };
   }
-  if (current.participants.length >= least && now - since < rules.evaluation.patienceMs) return null;
+  const possible = current.participants.filter(
+    (client) => clients.includes(client) || mayCome(rules, state, current, client, now),
+  );
+  if (possible.length >= least && now - since < rules.evaluation.patienceMs) return null;
   const message = `${clients.length} participants are there, ${least} are needed`;
   return {
     type: "give-up",
@@ -60,6 +68,12 @@ export function dueInGathering(
     outcome: "failed",
     reason: { code: "ROUND_TOO_FEW", message },
   };
+}
+
+/** Not there, but not for good: it has not said that it cannot score, and within one process it has not left. */
+function mayCome(rules: Rules, state: FederationState, current: Evaluating, client: ClientName, now: number): boolean {
+  if ((current.excluded[client]?.lasting ?? false) !== false) return false;
+  return rules.liveness === "heartbeat" || !isGone(rules, state.presence, client, now);
 }
 
 /** Opens the secure sum of the invited clients' statistics. */
@@ -94,7 +108,7 @@ export function closeEvaluation(rules: Rules, state: FederationState, current: E
     attempt: current.attempt + 1,
     gatheringSince: at,
     notBefore: at + retryDelayMs(rules, current.attempt),
-    excluded: { ...current.excluded, ...lastingOf(sum.excluded) },
+    excluded: { ...current.excluded, ...lastingOf(sum, at) },
     sum: null,
   };
   return { state: { ...ended.state, current: next }, effects: ended.effects };
@@ -105,13 +119,12 @@ export function finishEvaluation(
   rules: Rules,
   state: FederationState,
   current: Evaluating,
-  summary: EvaluationSummary,
-  at: number,
+  { summary, sum, at }: { readonly summary: EvaluationSummary; readonly sum: Sha256; readonly at: number },
 ): Transition {
   if (current.sum === null) return { state, effects: [] };
-  const ended = endSession(state, current.sum, "completed", null);
+  const ended = endSession(state, current.sum, "completed", null, { sum, rejected: [], commit: null });
   const evaluated = { ...ended.state, lastMetrics: summary.metrics };
-  const next = beginRelease(rules, evaluated, withTime({ ...current.facts, evaluation: summary }, current, at), at);
+  const next = beginRelease(rules, evaluated, closed({ ...current.facts, evaluation: summary }, current, at), at);
   return { state: next.state, effects: [...ended.effects, ...next.effects] };
 }
 
@@ -125,10 +138,19 @@ export function giveUpEvaluation(
   at: number,
 ): Transition {
   const ended = current.sum === null ? { state, effects: [] } : endSession(state, current.sum, outcome, reason);
-  const next = beginRelease(rules, ended.state, withTime(current.facts, current, at), at);
+  const next = beginRelease(rules, ended.state, closed(current.facts, current, at), at);
   return { state: next.state, effects: [...ended.effects, ...next.effects] };
 }
 
-function withTime(facts: RoundFacts, current: Evaluating, at: number): RoundFacts {
-  return { ...facts, seconds: { ...facts.seconds, evaluate: Math.max(0, at - current.since) / 1000 } };
+/** The facts with the evaluation's time, and with those that it was done without. */
+function closed(facts: RoundFacts, current: Evaluating, at: number): RoundFacts {
+  const { sum } = current;
+  const blamedNow = sum === null || sum.phase === "complete" ? {} : blamed(sum, at);
+  const left = Object.entries({ ...current.excluded, ...sum?.excluded, ...blamedNow } as Record<string, Exclusion>);
+  const named = left.map(([client, out]) => [client, { ...out, message: `in the evaluation: ${out.message}` }]);
+  return {
+    ...facts,
+    excluded: { ...(Object.fromEntries(named) as ByClient<Exclusion>), ...facts.excluded },
+    seconds: { ...facts.seconds, evaluate: Math.max(0, at - current.since) / 1000 },
+  };
 }

@@ -60,9 +60,8 @@ export function eligible(
 ): ClientName[] {
   return availableClients(rules, state.presence, now).filter((client) => {
     const exclusion = excluded[client];
-    return (
-      exclusion === undefined || !exclusion.lasting || (memberOf(state.presence, client).readyAt ?? 0) > exclusion.at
-    );
+    if (exclusion === undefined || exclusion.lasting === false) return true;
+    return exclusion.lasting !== "round" && (memberOf(state.presence, client).readyAt ?? 0) > exclusion.at;
   });
 }
 

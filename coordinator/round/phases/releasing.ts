@@ -31,8 +31,10 @@ export function finishRelease(
 
 function endCompleted(state: FederationState, facts: RoundFacts, at: number): Transition {
   const current: Idle = { phase: "idle", since: at, notBefore: at, reason: null };
+  // Round 0 only scores: it completes nothing.
+  const completed = state.completed + (facts.round === 0 ? 0 : 1);
   return {
-    state: { ...state, current },
+    state: { ...state, completed, current },
     effects: [{ type: "keep-round", facts, status: "completed", endedAt: at, reason: null }, { type: "snapshot" }],
   };
 }

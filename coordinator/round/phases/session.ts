@@ -15,6 +15,7 @@ import type {
   SumComplete,
 } from "../state.ts";
 import type { Transition } from "../state.ts";
+import { blamed } from "./accusations.ts";
 import { names } from "./phase.ts";
 import { excludeClient, owing } from "./sum.ts";
 
@@ -85,7 +86,10 @@ export function addSeconds(facts: RoundFacts, sum: Sum | SumComplete): RoundFact
   };
 }
 
-/** Those who are left out of the round's further attempts, too. */
-export function lastingOf(excluded: ByClient<Exclusion>): ByClient<Exclusion> {
-  return Object.fromEntries(Object.entries(excluded as Record<string, Exclusion>).filter(([, { lasting }]) => lasting));
+/** Those who are left out of the round's further attempts, too, now that this one has failed. */
+export function lastingOf(sum: Sum | SumComplete, at: number): ByClient<Exclusion> {
+  const lasting = Object.entries(sum.excluded as Record<string, Exclusion>).filter(
+    ([, exclusion]) => exclusion.lasting,
+  );
+  return { ...Object.fromEntries(lasting), ...blamed(sum, at) };
 }

@@ -5,6 +5,7 @@ import type { SignedStep, Step } from "../../../shared/secagg/signed.ts";
 import { isGone, isStalled, memberOf } from "../presence.ts";
 import { sortedNames, type Rules } from "../rules.ts";
 import type { Exclusion, MaskedInput, Outgoing, Presence, Reason, Sum, SumComplete, SumHead, Terms } from "../state.ts";
+import { lastAccusation } from "./accusations.ts";
 import { advertisingKeys } from "./advertising-keys.ts";
 import { checkingConsistency } from "./checking-consistency.ts";
 import { collectingMaskedInputs } from "./collecting-masked-inputs.ts";
@@ -19,6 +20,9 @@ const PHASES = {
   "checking-consistency": checkingConsistency,
   unmasking,
 } as const;
+
+/** How long a failed attempt waits for further accusations: clients check what they are shown at once. */
+const HEARING_MS = 2_000;
 
 /** The clients' steps in the order of the protocol. */
 const ORDER: readonly Step[] = Object.values(PHASES).map((phase) => phase.step);
@@ -186,13 +190,20 @@ export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): 
   if (sum.phase === "unmasking") {
     // Those who are away may come back with their shares; those who said no, or lost them, cannot.
     if (enough !== null && got >= enough) return "close";
-    return late || got + waiting.length < needed ? "give-up" : null;
+    // Scores are not worth waiting for clients of this process that have left it.
+    const left = sum.session.purpose === "evaluation" && rules.liveness === "connection";
+    const able = left ? waiting.filter((client) => !isGone(rules, presence, client, now)) : waiting;
+    return late || got + able.length < needed ? "give-up" : null;
   }
   const training = sum.phase === "collecting-masked-inputs";
   const able = waiting.filter(
     (client) => !isGone(rules, presence, client, now) && !(training && isStalled(presence, client, since, now)),
   );
-  return late || able.length === 0 || got + able.length < needed ? "close" : null;
+  if (late || able.length === 0) return "close";
+  if (got + able.length >= needed) return null;
+  // Who is at fault is clear only when everybody who has something to say has said it.
+  const accused = lastAccusation(sum);
+  return accused !== null && now - accused < HEARING_MS ? null : "close";
 }
 
 /** Scoring has no progress to judge by, and nobody waits for it longer than its patience. */

@@ -11,6 +11,7 @@ import type {
   Training,
   Transition,
 } from "../state.ts";
+import { blamed } from "./accusations.ts";
 import { endRound } from "./failed.ts";
 import { names } from "./phase.ts";
 import { recruitingPhase } from "./recruiting.ts";
@@ -71,7 +72,7 @@ function failAttempt(rules: Rules, state: FederationState, current: Training, re
   const ended = endSession(state, sum, "failed", reason);
   const facts: RoundFacts = {
     ...current.facts,
-    excluded: { ...current.facts.excluded, ...lastingOf(sum.excluded) },
+    excluded: { ...current.facts.excluded, ...lastingOf(sum, at) },
     seconds: addSeconds(current.facts, sum),
   };
   const next = recruitingPhase(facts, attempt + 1, at, retryDelayMs(rules, attempt));
@@ -91,7 +92,7 @@ export function giveUpSum(
   const ended = endSession(state, sum, outcome, reason);
   const final: RoundFacts = {
     ...facts,
-    excluded: { ...facts.excluded, ...sum.excluded },
+    excluded: { ...facts.excluded, ...sum.excluded, ...(sum.phase === "complete" ? {} : blamed(sum, at)) },
     seconds: sum.phase === "complete" ? facts.seconds : addSeconds(facts, sum),
   };
   const over = endRound(rules, ended.state, final, outcome, reason, at);

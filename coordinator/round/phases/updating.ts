@@ -1,5 +1,7 @@
 /** The sum is being unmasked and decoded, the server optimizer takes its step, and the new version is committed. */
 import type { Rules } from "../rules.ts";
+import type { Sha256 } from "../../../shared/ids.ts";
+import { sortedNames } from "../rules.ts";
 import type { DurableEvent, Effect, FederationState, Reason, RoundFacts, Transition, Updating } from "../state.ts";
 import { evaluateOrRelease } from "./evaluating.ts";
 import { endSession, send } from "./session.ts";
@@ -15,8 +17,12 @@ export function commit(
   current: Updating,
   event: Extract<DurableEvent, { type: "committed" }>,
 ): Transition {
-  const { version, paramsHash, serverState, totals, rejected, at } = event;
-  const ended = endSession(state, current.sum, "completed", null, { version, paramsHash, serverState });
+  const { version, paramsHash, link, serverState, sum, totals, rejected, at } = event;
+  const ended = endSession(state, current.sum, "completed", null, {
+    sum,
+    rejected: sortedNames(Object.keys(rejected)),
+    commit: { serverStateBefore: state.serverStates[0] as Sha256, serverState, version, paramsHash, link },
+  });
   const states = [serverState, ...state.serverStates.filter((hash) => hash !== serverState)];
   const facts: RoundFacts = {
     ...current.facts,
@@ -30,7 +36,7 @@ export function commit(
     version,
     paramsHash,
     serverStates: states.slice(0, SERVER_STATES_KEPT),
-    completed: state.completed + 1,
+    lastSum: sum,
     failures: 0,
   };
   const members = Object.keys(state.presence.members) as (keyof typeof state.presence.members)[];
@@ -38,7 +44,8 @@ export function commit(
     ...ended.effects,
     ...send(members.map((client) => ({ client, message: { type: "committed", version } }))),
   ];
-  if (states.length > SERVER_STATES_KEPT) effects.push({ type: "discard", blobs: states.slice(SERVER_STATES_KEPT) });
+  const old = [...states.slice(SERVER_STATES_KEPT), ...(state.lastSum === null ? [] : [state.lastSum])];
+  if (old.length > 0) effects.push({ type: "discard", blobs: old });
   const next = evaluateOrRelease(rules, committed, facts, at);
   return { state: next.state, effects: [...effects, ...next.effects] };
 }

@@ -421,6 +421,27 @@ describe("retries that isolate", () => {
     await refuses("SECAGG_RETRY_ISOLATES", () => attempt(2, [4]));
   });
 
+  test("four lists, any two of which differ by whole groups, that isolate one site together", async () => {
+    fed = fakeFederation(22, crypto);
+    const one = 21;
+    const gone = [
+      [1, 2, 3, 4, 5, 6, one],
+      [1, 2, 3, 7, 8, 9],
+      [4, 5, 6, 10, 11, 12],
+      [7, 8, 9, 10, 11, 12],
+    ];
+    // Those in the first and the last sum, less those in the other two, is one site's update.
+    const times = fed.clients.map((_, i) =>
+      [-1, 1, 1, -1].reduce((sum, sign, k) => sum + (gone[k]?.includes(i) === true ? sign : 0), 0),
+    );
+    expect(times.map(Math.abs)).toEqual(fed.clients.map((_, i) => (i === one ? 1 : 0)));
+    expect(await attempt(0, gone[0] as number[])).toHaveLength(15);
+    for (const [k, list] of gone.entries()) {
+      if (k > 0) await refuses("SECAGG_RETRY_ISOLATES", () => attempt(k, list));
+    }
+    expect(await attempt(9, gone[0] as number[])).toHaveLength(15);
+  });
+
   test("another parent for a revealed round; a revealed parent for another round", async () => {
     const other = "ab".repeat(32) as typeof session.parentHash;
     const parent = session.parentHash;

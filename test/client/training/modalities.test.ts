@@ -3,7 +3,7 @@ import { createTrainer } from "../../../client/training/allulook-trainer.ts";
 import { predict, type Withheld } from "../../../models/allulook4/predict.ts";
 import { loadEngine } from "../../../models/engine/node/load.ts";
 import { addConfusion } from "../../../models/metrics/segmentation.ts";
-import { segmentationMetrics } from "../../../models/metrics/statistics.ts";
+import { segmentationMetrics } from "../../../models/metrics/classification.ts";
 import type { Sample } from "../../../models/preprocess/sample.ts";
 import { buildModel } from "../../../models/registry.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
@@ -45,7 +45,7 @@ test("depth and text are used where the picture says nothing", async () => {
     const confusion = new Float64Array(4);
     let right = 0;
     for (const sample of squares(8, 2).map(blank)) {
-      const { classMap, scene } = predict(built.model, config, sample, withheld);
+      const { classMap, scene } = predict(built, config, sample, withheld);
       addConfusion(confusion, 2, sample.segmentation as Uint8Array, classMap as Uint8Array);
       if (scene?.indexOf(Math.max(...scene)) === sample.scene) right++;
     }

@@ -6,6 +6,7 @@ import { currentSum } from "../../../coordinator/round/transition.ts";
 import type { BlobStore } from "../../../coordinator/store/port.ts";
 import type { CoordinatorTransportEvents } from "../../../coordinator/transport/port.ts";
 import type { ClientName, Sha256 } from "../../../shared/ids.ts";
+import { slotValues } from "../../../models/metrics/statistics.ts";
 import { fakeRules, RoundTable } from "../../fakes/round-table.ts";
 import { RoundWorld, type RoundWorldParts } from "../../fakes/round-world.ts";
 import { FakeTrainer } from "../../fakes/trainer.ts";
@@ -87,13 +88,16 @@ describe("one client alone", () => {
   });
 
   test("cannot stop releases with impossible scores: the version goes out unevaluated", async () => {
-    const { world, trainers, reports } = federation({ config: { schedule: { rounds: 1, cohort: { min: 3 } } } });
+    const labels = { segmentation: ["a", "b"], scene: ["x", "y"], depth: { kind: "metric" } };
+    const { world, trainers, reports } = federation({
+      config: { labels, schedule: { rounds: 1, cohort: { min: 3 } } },
+    });
     const bad = trainers[BAD] as FakeTrainer;
     let calls = 0;
     bad.evaluate = async () => {
       const values = new Float64Array(bad.statistics.length).fill(1);
-      // R is right about no picture, the model made of it about a billion of one.
-      values[values.length - 1] = calls++ % 2 === 0 ? 0 : 1e9;
+      // R is right about no point of one picture, the model made of it about a billion times all.
+      slotValues(bad.statistics, values, "depth").fill(calls++ % 2 === 0 ? 0 : 1e9, 1);
       return values;
     };
     expect(await world.run()).toMatchObject({ code: "DONE" });

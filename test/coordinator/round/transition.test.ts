@@ -112,7 +112,7 @@ describe("every event in every phase", () => {
     const client = "a" as ClientName;
     const sid = currentSum(table.state)?.sid ?? table.signed("a", "unmask").sid;
     const other = "9".repeat(64) as typeof sid;
-    const link = { version: 9, paramsHash: other, serverState: other, rejected: {} };
+    const link = { version: 9, paramsHash: other, link: other, serverState: other, sum: other, rejected: {} };
     const totals = { weight: 4, examples: 32, examplesSeen: 64, loss: 0.5, deltaNorm: 1, clippedShare: 0 };
     const reason = { code: "X", message: "x" };
     const steps = ["advertise-keys", "share-keys", "masked-input", "consistency", "unmask", "roster", "share"] as const;
@@ -152,7 +152,7 @@ describe("every event in every phase", () => {
       { type: "invite", at, purpose: "evaluation", clients: [], terms: termsOf(table.rules, 3) },
       ...phases.map((phase) => ({ type: "close", at, sid: other, phase }) as RoundEvent),
       { type: "committed", at, sid: other, ...link, totals },
-      { type: "evaluated", at, sid: other, summary: { clients: 1, metrics: {}, modelMetrics: null } },
+      { type: "evaluated", at, sid: other, sum: other, summary: { clients: 1, metrics: {}, modelMetrics: null } },
       { type: "sum-failed", at, sid: other, reason },
       { type: "released", at, version: 99, manifestHash: null, reason },
       { type: "pause", at },
