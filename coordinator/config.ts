@@ -1,13 +1,17 @@
 /** Reads federation.yaml: the schema of every field, then what only several fields together can get wrong. */
 import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { parse, YAMLParseError } from "yaml";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
+import { factsOf, MODEL_NAMES, withModelDefaults } from "../shared/config/models.ts";
+import { headsOf } from "../shared/config/own-model.ts";
 import { parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
 import { proveHeadroom } from "../shared/quantize/fixed-point.ts";
 import { limbsFor } from "../shared/quantize/limbs.ts";
-import { HEAD_METRICS } from "../shared/release/scores.ts";
+import { HEAD_METRICS, HEADS, type Head } from "../shared/release/scores.ts";
 import { checkThresholds } from "../shared/secagg/thresholds.ts";
+import { completeConfig } from "./own-model.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
 export interface CheckedConfig {
@@ -25,31 +29,36 @@ export async function readFederationConfig(path: string): Promise<CheckedConfig>
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : String(error);
     throw new CodedError("CONFIG_INVALID", `${path}: ${why}`, { file: path }, { cause: error });
   }
-  return parseFederationConfig(text, path);
+  const raw = await completeConfig(yamlOf(text, path), dirname(resolve(path)), path);
+  return checkFederationConfig(parseConfig(federationConfig, raw, path), path);
 }
 
-/** As {@link readFederationConfig}, from the file's text. */
+/** As {@link readFederationConfig}, from the text of a file that names no other file. */
 export function parseFederationConfig(text: string, file = "federation.yaml"): CheckedConfig {
-  let value: unknown;
+  return checkFederationConfig(parseConfig(federationConfig, withModelDefaults(yamlOf(text, file)), file), file);
+}
+
+function yamlOf(text: string, file: string): unknown {
   try {
-    value = parse(text, { uniqueKeys: true });
+    return parse(text, { uniqueKeys: true });
   } catch (error) {
     const line = error instanceof YAMLParseError ? error.linePos?.[0].line : undefined;
     const where = line === undefined ? "" : ` line ${line}:`;
     const message = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
     throw new CodedError("CONFIG_INVALID", `${file}:${where} not YAML: ${message}`, { file, line }, { cause: error });
   }
-  return checkFederationConfig(parseConfig(federationConfig, value, file), file);
 }
 
 /** The checks across fields; returns the configuration with FedProx's mu as the clients' proximal term. */
 export function checkFederationConfig(config: FederationConfig, file = "federation.yaml"): CheckedConfig {
   try {
+    checkModelName(config);
     const tolerated = checkCohort(config);
     checkSums(config);
     parseSchedule(config.schedule.every);
     checkStopRule(config);
     checkTraining(config);
+    checkModel(config);
     checkListen(config);
     return { config: withProximal(config), tolerated };
   } catch (error) {
@@ -62,6 +71,12 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
 function withProximal(config: FederationConfig): FederationConfig {
   const { strategy, training } = config;
   return strategy.name === "fedprox" ? { ...config, training: { ...training, proximal: strategy.mu } } : config;
+}
+
+function checkModelName({ model: { name, own } }: FederationConfig): void {
+  if (own === undefined && factsOf(name) === null) {
+    throw invalid("model.name", `${MODEL_NAMES.join(", ")}, or init: the .yaml file of a model of your own`, name);
+  }
 }
 
 function checkCohort({ schedule, secureAggregation: { mode } }: FederationConfig): number {
@@ -101,7 +116,48 @@ function checkTraining({ labels, training, strategy, evaluation }: FederationCon
   if (strategy.name === "fedprox" && training.proximal > 0 && training.proximal !== strategy.mu) {
     throw invalid("training.proximal", `0 or strategy.mu (${strategy.mu})`, training.proximal);
   }
+  checkLosses(labels, training.losses);
   if (evaluation.holdout > 0.9) throw invalid("evaluation.holdout", "at most 0.9", evaluation.holdout);
+}
+
+/** Losses that say where metric depth is; all others leave its scale or shift open. */
+const FIXES_METRES = new Set<string>(["l1", "l2", "scaleInvariant", "edgeGuided"]);
+
+function checkLosses(labels: FederationConfig["labels"], losses: FederationConfig["training"]["losses"]): void {
+  const { detection, depth } = losses;
+  if (labels.detection.length > 0 && !detection.includes("focal") && !detection.includes("crossEntropy")) {
+    throw invalid("training.losses.detection", "focal or crossEntropy, or nothing learns the classes", detection);
+  }
+  if (labels.depth.kind === "none") return;
+  if (depth.every((name) => name === "smoothness")) {
+    throw invalid("training.losses.depth", "another loss beside smoothness, which knows no truth", depth);
+  }
+  if (labels.depth.kind === "metric" && !depth.some((name) => FIXES_METRES.has(name))) {
+    throw invalid("training.losses.depth", `one of ${[...FIXES_METRES].join(", ")}, as depth is metric`, depth);
+  }
+}
+
+/** Labels, inputs and what is trained must be what the model has. What only the model itself can tell is checked when it is built. */
+function checkModel({ model, labels, input, training }: FederationConfig): void {
+  const { name, init, own } = model;
+  const facts = factsOf(name);
+  if (own === undefined && init !== "random")
+    throw invalid("model.init", "a .yaml file read with federation.yaml", init);
+  const heads: ReadonlySet<Head> = own === undefined ? new Set(facts?.heads) : headsOf(own);
+  const wanted = HEADS.filter((head) => (head === "depth" ? labels.depth.kind !== "none" : labels[head].length > 0));
+  const lacking = wanted.find((head) => !heads.has(head));
+  if (lacking !== undefined)
+    throw invalid(`labels.${lacking}`, `no more than ${name} learns: ${[...heads].join(", ")}`, lacking);
+  if (facts?.depth !== undefined && labels.depth.kind === "metric") {
+    throw invalid("labels.depth.kind", `${facts.depth}, all that ${name} can learn`, labels.depth.kind);
+  }
+  const idle = own === undefined ? undefined : [...heads].find((head) => !wanted.includes(head));
+  if (idle !== undefined) throw invalid(`labels.${idle}`, `something for the output that ${name} has`, "nothing");
+  const strange =
+    facts === null ? undefined : input.modalities.find((modality) => !facts.modalities.includes(modality));
+  if (strange !== undefined) throw invalid("input.modalities", facts?.modalities.join(", ") ?? "", strange);
+  if (name !== "allulook4" && training.trainable !== "all")
+    throw invalid("training.trainable", "all", training.trainable);
 }
 
 function checkListen({ listen: { tls, behindProxy } }: FederationConfig): void {

@@ -14,7 +14,7 @@ import { Outbox } from "./round/outbox.ts";
 import type { CoordinatorParts } from "./round/parts.ts";
 import { roundReport } from "./round/report.ts";
 import type { Rules } from "./round/rules.ts";
-import type { Effect, FederationState, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
+import type { Effect, FederationState, MaskedInput, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
 import { SumDesk } from "./round/sum-desk.ts";
 import { currentSum } from "./round/transition.ts";
 import { shapeOf, shapesOf, Work, type Shapes } from "./round/work.ts";
@@ -38,7 +38,10 @@ export interface CoordinatorStatus {
 }
 
 export interface Coordinator {
-  /** Takes over where the last process ended and acts until the federation is over; resolves with why it is. */
+  /**
+   * Takes over where the last process ended and acts until the federation is over; resolves with why it is. Rejects with
+   * STORE_CORRUPT when what a round needs is damaged: the federation then waits for its folder to be restored.
+   */
   run(): Promise<Reason>;
   /** Durable when resolved: the round under way is finished, no other begins. */
   pause(): Promise<void>;
@@ -65,12 +68,15 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
   const outbox = new Outbox(parts, (sum) => desks.of(sum));
   const work = new Work(parts, shapes);
   const bytes = new Traffic(parts);
+  /** Completed rounds whose record is kept: nobody is told of one that cannot be looked up. */
+  let recorded = 0;
 
   const hands: Hands = {
     beginning: () => work.beginning(),
     send: ({ client, message }) => outbox.send(client, message),
     work: async (effect, state): Promise<RoundEvent> => {
-      const last = stopRule(rules, state, clock.now()) !== null;
+      // The round that is being released counts once it is over.
+      const last = stopRule(rules, { ...state, completed: state.completed + 1 }, clock.now()) !== null;
       const outcome =
         effect.type === "update"
           ? await work.update(state, effect.sum, desks.of(effect.sum))
@@ -85,6 +91,9 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
       else {
         const report = roundReport(effect.facts, effect.status, effect.endedAt, effect.reason, bytes.since());
         await store.putRound({ round: report.round, report: canonicalJson(report) });
+        if (report.status === "completed" && report.round > 0) recorded += 1;
+        await chain.settle(driver.state.version);
+        await collect(clock.now() - effect.facts.startedAt + SLACK_MS);
         parts.observer.round?.(report);
       }
     },
@@ -107,6 +116,14 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
     const needed = blobsInUse(driver.state, chain);
     for (const hash of hashes) if (!needed.has(hash)) await parts.blobs.delete(hash);
   };
+  /** Throws away what crashes and failed attempts left: blobs that nothing refers to and that are older than this. */
+  const collect = async (graceMs: number): Promise<void> => {
+    try {
+      await parts.collect?.(blobsInUse(driver.state, chain), graceMs);
+    } catch (error) {
+      parts.observer.trouble?.("collecting blobs that nothing refers to", error);
+    }
+  };
   const passing = (event: RoundEvent): void => void driver.submit(event).catch(() => undefined);
   const operator = (type: "pause" | "resume" | "trigger"): Promise<void> => driver.submit({ type, at: clock.now() });
 
@@ -114,6 +131,10 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
     async run() {
       const members = parts.enrolled().filter((client) => !client.revoked);
       await driver.open(members.map((client) => client.name));
+      recorded = driver.state.completed;
+      // A vector may have been taken whole before the step that announces it is in the log.
+      const sum = currentSum(driver.state);
+      await collect(sum === null ? 0 : clock.now() - sum.startedAt + SLACK_MS);
       const revoked = (name: ClientName): boolean => parts.enrolled().some((c) => c.name === name && c.revoked);
       await transport.start({
         connected: (client) => {
@@ -127,7 +148,8 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
           await throwAway(inbox.takeLeftOvers(currentSum(driver.state)?.sid ?? null));
           inbox.uploaded(client, sid, hash, length);
         },
-        chain: async (after) => chain.linksAfter(after),
+        // A version that is committed, but not yet in the log, may still become another.
+        chain: async (after) => chain.linksAfter(after, driver.state.version),
         manifest: async (version) => chain.manifest(version),
       });
       driver.start();
@@ -137,7 +159,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
     resume: () => operator("resume"),
     trigger: () => operator("trigger"),
     stop: (reason) => driver.submit({ type: "stop", at: clock.now(), reason }),
-    status: () => statusOf(driver.state),
+    status: () => ({ ...statusOf(driver.state), completed: recorded }),
     get state() {
       return driver.state;
     },
@@ -181,10 +203,20 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
   };
 }
 
-/** What the versions and the server's state are made of. */
+/** Clocks of file systems may differ a little from the machine's. */
+const SLACK_MS = 60_000;
+
+/** What the versions, the server's state and the sum under way are made of. */
 function blobsInUse(state: FederationState, chain: CoordinatorParts["chain"]): ReadonlySet<string> {
-  const links = chain.linksAfter(-1).flatMap(({ update, keyframe }) => [update, keyframe]);
-  return new Set([...state.serverStates, ...links.flatMap((ref) => (ref === null ? [] : [ref.sha256]))]);
+  const links = [...chain.linksAfter(-1, state.version), ...chain.linksAfter(-1)].flatMap(({ update, keyframe }) => [
+    update,
+    keyframe,
+  ]);
+  const kept = state.lastSum === null ? state.serverStates : [...state.serverStates, state.lastSum];
+  const sum = currentSum(state);
+  const inputs = sum !== null && "inputs" in sum ? Object.values(sum.inputs as Record<string, MaskedInput>) : [];
+  const vectors = inputs.map(({ vector }) => vector);
+  return new Set([...kept, ...vectors, ...links.flatMap((ref) => (ref === null ? [] : [ref.sha256]))]);
 }
 
 /** One desk for the session under way. */
@@ -203,11 +235,12 @@ class Desks {
   of(sum: Sum | SumComplete): SumDesk {
     if (this.#desk?.sid === sum.sid) return this.#desk.desk;
     const shape = shapeOf(this.#shapes, sum.session.purpose);
-    const { crypto, keys, blobs, pause } = this.#parts;
+    const { crypto, keys, blobs, handed, pause } = this.#parts;
     const own = {
       crypto,
       keys,
       blobs,
+      handed: handed ?? null,
       pause,
       trust: () => this.#trust(),
       keyOf: (name: ClientName) => this.#keyOf(name),
@@ -265,7 +298,7 @@ async function keepTranscript(
   await keep(name, canonicalJson({ transcript, digest, signedBy: toBase64(keys.signing.publicKey), signature }));
 }
 
-function statusOf(state: FederationState): CoordinatorStatus {
+function statusOf(state: FederationState): Omit<CoordinatorStatus, "completed"> {
   const { current, presence } = state;
   const sum = currentSum(state);
   const inner = sum !== null && current.phase !== "updating" ? sum.phase : current.phase;
@@ -274,7 +307,6 @@ function statusOf(state: FederationState): CoordinatorStatus {
     round: state.round,
     attempt: sum?.session.attempt ?? ("attempt" in current ? current.attempt : 0),
     version: state.version,
-    completed: state.completed,
     paused: state.paused,
     reason: "reason" in current ? current.reason : null,
     clients: Object.entries(presence.members).map(([name, member]) => ({

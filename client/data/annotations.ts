@@ -16,10 +16,10 @@ const fileName = z
   .min(1)
   .max(1024)
   .refine(isInsideName, { params: { code: "DATA_PATH" }, message: "expected a path inside the dataset's folder" });
-const side = z.int().min(1).max(MAX_SIDE);
+export const side = z.int().min(1).max(MAX_SIDE);
 const label = z.string().min(1).max(256);
-const imageId = z.union([z.int(), z.string().max(256)]);
-const coordinate = z.number().min(-1e6).max(1e6);
+export const imageId = z.union([z.int(), z.string().max(256)]);
+export const coordinate = z.number().min(-1e6).max(1e6);
 const isCoordinate = (value: unknown): boolean => typeof value === "number" && Math.abs(value) <= 1e6;
 
 const image = z.object({
@@ -39,11 +39,11 @@ const counts = z.custom<readonly number[]>(
   (value) => Array.isArray(value) && value.every((count) => Number.isSafeInteger(count) && count >= 0),
   "expected whole numbers from 0",
 );
-const polygons = z.custom<readonly (readonly number[])[]>(
+export const polygons = z.custom<readonly (readonly number[])[]>(
   (value) => Array.isArray(value) && value.every((polygon) => Array.isArray(polygon) && polygon.every(isCoordinate)),
   "expected lists of numbers x, y, x, y, …, or run lengths with size and counts",
 );
-const runLengths = z.object({ size: z.tuple([side, side]), counts: z.union([z.string(), counts]) });
+export const runLengths = z.object({ size: z.tuple([side, side]), counts: z.union([z.string(), counts]) });
 
 const annotation = z.object({
   image_id: imageId,
@@ -54,7 +54,7 @@ const annotation = z.object({
   caption: z.string().max(10_000).optional(),
 });
 
-export const annotationsFile = z.object({
+const annotationsFile = z.object({
   info: z.looseObject({ generated: z.boolean().optional() }).nullish(),
   images: z.array(image).max(2_000_000),
   categories: z

@@ -11,9 +11,8 @@ import { CodedError } from "../../shared/errors.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { writeReleaseFolder } from "../../shared/node/release-folder.ts";
 import { encodeModel } from "../../shared/quantize/model.ts";
-import { entriesOf } from "../../shared/quantize/pack.ts";
 import { MANIFEST_PATH, readManifest, type Manifest } from "../../shared/release/manifest.ts";
-import { cardOf, MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, modelCardBytes } from "../../shared/release/model-card.ts";
+import { MODEL_WEIGHTS_PATH, modelFiles } from "../../shared/release/model-card.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
 import type { ModelCache } from "./cache.ts";
 
@@ -35,7 +34,7 @@ export interface InstallOptions {
   /** Holds active.json and VERSION/{manifest.json,model/}. */
   readonly folder: string;
   /** The plan says what builds the model; with the layout it makes model/model.json. */
-  readonly plan: Parameters<typeof cardOf>[0];
+  readonly plan: Parameters<typeof modelFiles>[0];
 }
 
 export interface Installation {
@@ -82,10 +81,7 @@ export async function installRelease(
   const params = await cache.ensure(manifest.version, manifest.paramsHash, signal);
   const { dtype, fallbacks } = manifest.model;
   const model = encodeModel(layout, params, dtype, fallbacks);
-  const files = new Map([
-    [MODEL_CARD_PATH, modelCardBytes({ format: 1, ...cardOf(plan), tensors: entriesOf(layout) })],
-    [MODEL_WEIGHTS_PATH, model.bytes],
-  ]);
+  const files = modelFiles(plan, layout).set(MODEL_WEIGHTS_PATH, model.bytes);
   for (const [path, bytes] of files) {
     const signed = manifest.files.find((file) => file.path === path);
     if (signed?.sha256 !== sha256Of(crypto, bytes)) {

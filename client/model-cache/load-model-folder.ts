@@ -7,11 +7,17 @@ import type { ParamLayout } from "../../shared/params/layout.ts";
 import { decodeModel } from "../../shared/quantize/model.ts";
 import { layoutFromEntries } from "../../shared/quantize/pack.ts";
 import { MANIFEST_PATH, readManifest, type Manifest } from "../../shared/release/manifest.ts";
-import { MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, readModelCard } from "../../shared/release/model-card.ts";
+import {
+  MODEL_CARD_PATH,
+  MODEL_WEIGHTS_PATH,
+  OWN_MODEL_PATH,
+  readModelCard,
+  readOwnModelFile,
+} from "../../shared/release/model-card.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
 
 export interface LoadedModel {
-  /** With `seed`, what `buildModel` takes. */
+  /** With `seed`, what `openModel` takes. */
   readonly config: Pick<FederationConfig, "model" | "labels" | "input" | "training">;
   readonly seed: number;
   /** Must equal the built model's layout. */
@@ -46,7 +52,8 @@ export async function loadRelease(dir: string): Promise<LoadedModel> {
   const card = readModelCard(await read(MODEL_CARD_PATH));
   const layout = layoutFromEntries(card.tensors);
   const params = decodeModel(layout, await read(MODEL_WEIGHTS_PATH));
-  const model = { name: card.builder, preset: card.preset, init: "random" } as const;
+  const own = card.own === undefined ? {} : { own: readOwnModelFile(await read(OWN_MODEL_PATH)) };
+  const model = { name: card.builder, preset: card.preset, init: "random", ...own } as const;
   const training = federationConfig.shape.training.parse({ trainable: card.trainable });
   const config = { model, labels: card.labels, input: card.input, training };
   return { config, seed: card.seed, layout, params, manifest };

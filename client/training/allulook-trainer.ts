@@ -11,7 +11,8 @@ import { randomView } from "../../models/preprocess/augment.ts";
 import { renderBatch } from "../../models/preprocess/batch.ts";
 import { geometryOf } from "../../models/preprocess/prepare.ts";
 import type { Dataset } from "../../models/preprocess/sample.ts";
-import { type BuiltModel, buildModel } from "../../models/registry.ts";
+import { type BuiltModel, openModel } from "../../models/registry.ts";
+import type { TrainingStage } from "../../models/runnable.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { Rng } from "../../shared/rng/rng.ts";
@@ -19,10 +20,13 @@ import { type Holdout, splitHoldout } from "../data/holdout.ts";
 import { jobId, loadCheckpoint, removeCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { FlatOptimizer } from "./flat-optimizer.ts";
 import { SampleCache } from "./sample-cache.ts";
-import { lossAndGradient, uncertaintyCount } from "./step.ts";
+import { lossAndGradient, statisticsStart, uncertaintyCount } from "./step.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
 
-type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation">;
+type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation"> & {
+  /** How many rounds there are to be: of one, unless given. */
+  readonly schedule?: Pick<FederationConfig["schedule"], "rounds">;
+};
 
 export interface TrainerOptions {
   readonly config: TrainerConfig;
@@ -60,7 +64,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   if (split.train.length === 0) {
     throw new CodedError("DATA_EMPTY", "no samples are left to train on after the hold-out", { client: clientName });
   }
-  const built = buildModel(config, seed);
+  const built = await openModel(config, seed);
   return new AllulookTrainer(config, dataset, split, built, options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS);
 }
 
@@ -109,7 +113,13 @@ class AllulookTrainer implements Trainer {
       training.localSteps === undefined && training.localEpochs !== undefined
         ? training.localEpochs * this.examples
         : Number.POSITIVE_INFINITY;
-    const id = jobId(params, job.round, job.rng.save(), [config.model, config.labels, config.input, training]);
+    const id = jobId(params, job.round, job.rng.save(), [
+      config.model,
+      config.labels,
+      config.input,
+      training,
+      this.#rounds,
+    ]);
     const saved = job.checkpointDir === undefined ? null : await loadCheckpoint(job.checkpointDir, id);
     let rng = job.rng;
     let step = 0;
@@ -120,10 +130,19 @@ class AllulookTrainer implements Trainer {
       input: config.input.modalities.includes("depth"),
       target: config.labels.depth.kind !== "none",
     };
-    const optimizer = new FlatOptimizer(training.optimizer, start);
+    let optimizer = new FlatOptimizer(training.optimizer, start);
+    // What the optimizer never moves, but the model's own forward pass does.
+    const from = statisticsStart(this.#built);
+    let statistics: Float32Array = start.subarray(from, size);
+    const current = () => {
+      const values = optimizer.values();
+      values.set(statistics, from);
+      return values;
+    };
     try {
       if (saved !== null) {
         optimizer.restore(saved.values, saved.optimizer);
+        statistics = saved.values.slice(from, size);
         ({ step, examplesSeen, lossSum } = saved);
         queue = [...saved.queue];
         rng = Rng.restore([...saved.rng]);
@@ -136,9 +155,23 @@ class AllulookTrainer implements Trainer {
         const drawn = queue.splice(0, wanted);
         const samples = await Promise.all(drawn.map((index) => this.#cache.get(index)));
         const views = samples.map((sample) => randomView(sample, rng, depthUse));
-        const values = optimizer.values();
-        const { loss, gradient } = lossAndGradient(this.#built, config, values, renderBatch(samples, views, config));
-        if (training.proximal > 0) addProximal(gradient, values, params, training.proximal);
+        const stage = this.#stageAt(job.round, step / steps);
+        if (step > 0 && stage !== this.#stageAt(job.round, (step - 1) / steps)) {
+          // What the optimizer remembers of the stage before must not move its weights any more.
+          const values = current();
+          optimizer.dispose();
+          optimizer = new FlatOptimizer(training.optimizer, values);
+        }
+        const values = current();
+        const { loss, gradient } = lossAndGradient(
+          this.#built,
+          config,
+          values,
+          renderBatch(samples, views, config, this.#built.strides),
+          stage,
+        );
+        statistics = values.subarray(from, size);
+        if (training.proximal > 0) addProximal(gradient, values, params.subarray(0, from), training.proximal);
         if (!Number.isFinite(loss)) {
           throw new CodedError("UPDATE_NOT_FINITE", `the loss is ${loss} at step ${step + 1}`, { step: step + 1 });
         }
@@ -158,7 +191,7 @@ class AllulookTrainer implements Trainer {
             queue,
             examplesSeen,
             lossSum,
-            values: optimizer.values(),
+            values: current(),
             optimizer: optimizer.save(),
           });
           lastSaved = performance.now();
@@ -166,7 +199,7 @@ class AllulookTrainer implements Trainer {
         // Sockets, heartbeats and signals get their turn.
         await setImmediate();
       }
-      const trained = optimizer.values();
+      const trained = current();
       const delta = params.map((value, i) => (trained[i] as number) - value);
       const bad = delta.findIndex((value) => !Number.isFinite(value));
       if (bad >= 0) {
@@ -191,7 +224,7 @@ class AllulookTrainer implements Trainer {
       const samples = await Promise.all(indices.map((index) => this.#dataset.load(index)));
       // Others may have trained on this model while the samples were read.
       this.#built.setParams(params);
-      addSamples(this.#built.model, config, samples, this.statistics, values, { batchSize, meanDepth });
+      addSamples(this.#built, config, samples, this.statistics, values, { batchSize, meanDepth });
       await setImmediate();
     }
     return values;
@@ -199,6 +232,15 @@ class AllulookTrainer implements Trainer {
 
   dispose(): void {
     this.#built.dispose();
+  }
+
+  get #rounds(): number {
+    return this.#config.schedule?.rounds ?? 1;
+  }
+
+  /** `done`: share of the round. */
+  #stageAt(round: number, done: number): TrainingStage | undefined {
+    return this.#built.stageAt?.((round - 1 + done) / this.#rounds);
   }
 
   /** Computed once, when first needed: it reads every training sample. */

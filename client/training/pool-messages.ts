@@ -1,7 +1,7 @@
 /** What travels between a {@link TrainerPool} and its workers. */
-import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { Holdout } from "../data/holdout.ts";
+import type { TrainerOptions } from "./allulook-trainer.ts";
 import type { Trainer, TrainingProgress } from "./trainer.ts";
 
 /** Samples of one dataset folder. */
@@ -16,7 +16,7 @@ export interface DataPart {
 /** Plain data from which a worker makes a trainer. */
 export interface TrainerSpec {
   readonly clientName: string;
-  readonly config: Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation">;
+  readonly config: TrainerOptions["config"];
   readonly seed: number;
   /** One after the other. */
   readonly data: readonly DataPart[];

@@ -7,12 +7,16 @@ const LIMIT_BYTES = 512 * 2 ** 20;
 
 export class SampleCache {
   readonly #dataset: Dataset;
-  readonly #config: Pick<FederationConfig, "input" | "labels">;
+  readonly #config: Pick<FederationConfig, "model" | "input" | "labels">;
   readonly #limit: number;
   readonly #held = new Map<number, PreparedSample>();
   #bytes = 0;
 
-  constructor(dataset: Dataset, config: Pick<FederationConfig, "input" | "labels">, limitBytes = LIMIT_BYTES) {
+  constructor(
+    dataset: Dataset,
+    config: Pick<FederationConfig, "model" | "input" | "labels">,
+    limitBytes = LIMIT_BYTES,
+  ) {
     this.#dataset = dataset;
     this.#config = config;
     this.#limit = limitBytes;

@@ -1,18 +1,24 @@
 /** One training step's loss and gradient over the flat vector of params, followed by the learned task weights. */
 import type { ModelConfig } from "../../models/allulook4/build.ts";
-import { forward } from "../../models/allulook4/forward.ts";
 import * as tf from "../../models/engine/tf.ts";
 import { combineLosses, headLoss, TASKS } from "../../models/losses/multi-task.ts";
 import type { Batch } from "../../models/preprocess/batch.ts";
 import type { BuiltModel } from "../../models/registry.ts";
+import type { TrainingStage } from "../../models/runnable.ts";
 
 /** Values behind the params in the flat vector: one log-variance per task where weights are learned, else none. */
 export function uncertaintyCount(config: ModelConfig): number {
   return config.training.losses.weights === "learned" ? TASKS.length : 0;
 }
 
+/** Index of the first weight that has no gradient: running means and variances, up to the layout's end. */
+export function statisticsStart({ layout, trainable }: BuiltModel): number {
+  return layout.tensors[trainable]?.offset ?? layout.length;
+}
+
 /**
- * @param values params, then the task weights
+ * @param values params, then the task weights; running means and variances among the params are brought up to date
+ * @param stage of a training in stages: its loss and its weights alone
  * @returns the loss (0 for a batch without labels) and its gradient, as long as `values`
  */
 export function lossAndGradient(
@@ -20,21 +26,29 @@ export function lossAndGradient(
   config: ModelConfig,
   values: Float32Array,
   batch: Batch,
+  stage?: TrainingStage,
 ): { loss: number; gradient: Float32Array } {
-  const { layout, variables, model } = built;
+  const { layout, variables } = built;
   built.setParams(values.subarray(0, layout.length));
   const gradient = new Float32Array(values.length);
   const { losses } = config.training;
   const learned = uncertaintyCount(config) > 0;
   const start = learned ? tf.tidy(() => tf.variable(tf.tensor1d(values.slice(layout.length)))) : null;
+  const changes = layout.tensors.map(({ name }) => stage === undefined || stage.trains(name));
+  const learns = variables.filter((_, i) => i < built.trainable && changes[i] === true);
   let total = 0;
   try {
     // Nothing is returned from the scope: it would walk through every value of a typed array.
     tf.tidy(() => {
       let labelled = true;
       const { value, grads } = tf.variableGrads(() => {
+        if (stage !== undefined) {
+          const loss = stage.loss(batch, losses);
+          labelled = loss !== null;
+          return loss ?? (tf.mul(tf.sum(learns[0] as tf.Variable), 0) as tf.Scalar);
+        }
         const perHead = new Map<(typeof TASKS)[number], tf.Scalar>();
-        const outputs = forward(model, batch, true);
+        const outputs = built.forward(batch, true);
         for (const [head, output] of outputs) {
           const loss = headLoss(head, output, batch.targets, losses);
           if (loss !== null) perHead.set(head, loss);
@@ -42,8 +56,15 @@ export function lossAndGradient(
         labelled = perHead.size > 0;
         // Without a label there is nothing to learn, but still something to differentiate.
         if (!labelled) return tf.mul(tf.sum([...outputs.values()][0] as tf.Tensor), 0) as tf.Scalar;
-        return combineLosses(perHead, losses, start);
-      }, [...variables, ...(start === null ? [] : [start])]);
+        const penalties = built.penalties?.() ?? [];
+        const combined = combineLosses(perHead, losses, start);
+        const scaled = built.lossScale === undefined ? combined : tf.mul(combined, built.lossScale(batch));
+        return penalties.reduce((sum, penalty) => tf.add(sum, penalty), scaled as tf.Scalar);
+      }, [...learns, ...(start === null ? [] : [start])]);
+      for (const [i, slot] of layout.tensors.entries()) {
+        if (i < built.trainable || changes[i] === false) continue;
+        values.set((variables[i] as tf.Variable).dataSync<"float32">(), slot.offset);
+      }
       if (!labelled) return;
       for (const [i, slot] of layout.tensors.entries()) {
         const found = grads[(variables[i] as tf.Variable).name];

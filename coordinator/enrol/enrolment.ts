@@ -44,7 +44,7 @@ export class Enrolment {
 
   /**
    * A new invitation as one line of text. Throws USAGE when the name is a member already and `replace` is not given:
-   * then a site that lost its keys could be anyone.
+   * then a site that lost its keys could be anyone; CERTIFICATE_STANDS when an offline authority must revoke first.
    */
   async invite(
     name: string,
@@ -60,6 +60,7 @@ export class Enrolment {
     if (existing !== null && !existing.revoked && !replace) {
       throw new CodedError("USAGE", `${name} is a member already; --replace invites it again with new keys`);
     }
+    this.#refuseStanding(existing);
     const secret = toBase64(rng.bytes(32));
     const expiresAt = now() + validMs;
     const tokenHash = invitationHash(crypto, secret) as Sha256;
@@ -71,7 +72,7 @@ export class Enrolment {
 
   /**
    * Enrols a site. The same request again (the answer got lost) has the same answer. Throws AUTH_REFUSED, TOKEN_INVALID,
-   * TOKEN_EXPIRED, TOKEN_USED.
+   * TOKEN_EXPIRED, TOKEN_USED, CERTIFICATE_STANDS.
    */
   async join(request: JoinRequest): Promise<JoinAnswer> {
     const { crypto, members, authority, now } = this.#options;
@@ -90,6 +91,8 @@ export class Enrolment {
     // A member that proves its key needs no second invitation; its first answer got lost.
     if (holder === undefined || holder.revoked) {
       const former = members.get(name);
+      // An older invitation, and a certificate that came since.
+      this.#refuseStanding(former);
       const client: EnrolledClient = { name, signingKey, certificate: null, enrolledAt: now(), revoked: false };
       await members.redeem(tokenHash, now(), client);
       if (authority !== null && former !== null && former.certificate !== null && !former.revoked) {
@@ -98,6 +101,16 @@ export class Enrolment {
     }
     await this.#certify(name, authority);
     return this.answer(name, signingKey);
+  }
+
+  /** Only the authority can end a certificate: replaced while it stands, there would be two members of one name. */
+  #refuseStanding(member: EnrolledClient | null): void {
+    if (this.#options.authority !== null || member === null || member.certificate === null || member.revoked) return;
+    throw new CodedError(
+      "CERTIFICATE_STANDS",
+      `${member.name} has a certificate of the offline authority, which must be revoked before another site takes its place`,
+      { client: member.name },
+    );
   }
 
   async #certify(name: ClientName, authority: EmbeddedAuthority | null): Promise<void> {

@@ -1,5 +1,5 @@
 /** Makes a federation's folder: federation.yaml with comments, the coordinator's keys, and the authority or its public part. */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
@@ -8,7 +8,7 @@ import { createSecretFile } from "../../shared/node/identity.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { federationId } from "../../shared/secagg/session.ts";
-import { parseFederationConfig } from "../config.ts";
+import { parseFederationConfig, readFederationConfig } from "../config.ts";
 import { authorityPaths, createAuthority, readAuthorityFile, type AuthorityFile } from "./authority.ts";
 import { federationYaml } from "./federation-yaml.ts";
 import { federationPaths, type FederationPaths } from "./folder.ts";
@@ -74,9 +74,6 @@ function checkAuthorityFile(crypto: CryptoPort, file: AuthorityFile, name: strin
 /** federation.yaml and the folder it lies in; throws CONFIG_INVALID naming the field. */
 export async function readFederationYaml(file: string): Promise<{ paths: FederationPaths; config: FederationConfig }> {
   const path = resolve(file);
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw new CodedError("CONFIG_INVALID", `cannot read ${path}`, { file: path }, { cause: error });
-  });
-  const { config } = parseFederationConfig(text, path);
+  const { config } = await readFederationConfig(path);
   return { paths: federationPaths(dirname(path)), config };
 }

@@ -6,6 +6,7 @@ import {
   type StatisticsLayout,
 } from "../../models/metrics/statistics.ts";
 import type { Labels } from "../../shared/config/federation.ts";
+import { chosenMetrics, type OwnModel } from "../../shared/config/own-model.ts";
 import { decodeEvaluation, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 
@@ -23,20 +24,18 @@ export interface Evaluator {
 }
 
 /** The evaluator of a model whose statistics have this layout. */
-export function evaluatorOf(statistics: StatisticsLayout): Evaluator {
+export function evaluatorOf(statistics: StatisticsLayout, own?: OwnModel): Evaluator {
+  const metricsOf = (values: Float64Array) => chosenMetrics(own, metricsFromStatistics(statistics, values));
   return {
     counters: statistics.length,
     score: (layout, sum) => {
       const counts = decodeEvaluation(layout, sum);
-      return {
-        reference: metricsFromStatistics(statistics, counts.reference),
-        quantized: metricsFromStatistics(statistics, counts.quantized),
-      };
+      return { reference: metricsOf(counts.reference), quantized: metricsOf(counts.quantized) };
     },
   };
 }
 
-/** The evaluator of a federation with these labels. */
-export function evaluatorFor(labels: Labels): Evaluator {
-  return evaluatorOf(statisticsLayout(labels));
+/** The evaluator of a federation with these labels; `own`: of a model of one's own, which may ask for few metrics. */
+export function evaluatorFor(labels: Labels, own?: OwnModel): Evaluator {
+  return evaluatorOf(statisticsLayout(labels), own);
 }

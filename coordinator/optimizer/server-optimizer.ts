@@ -10,14 +10,9 @@
  * Moments are float32 like the params; each value is computed in float64 and rounded once.
  */
 import type { FederationConfig } from "../../shared/config/federation.ts";
+import { newServerState, type ServerState } from "./server-state-codec.ts";
 
 export type Strategy = FederationConfig["strategy"];
-
-export interface ServerState {
-  readonly params: Float32Array;
-  /** By name ("momentum", "second"), each as long as the params; those an optimizer does not use are missing. */
-  readonly moments: Readonly<Record<string, Float32Array>>;
-}
 
 /** One step; `state` is not changed. */
 export type ServerStep = (state: ServerState, meanDelta: Float32Array) => ServerState;
@@ -41,24 +36,27 @@ export function serverStep(strategy: Strategy): ServerStep {
 
 /** The state before the first step. */
 export function initialServerState(params: Float32Array): ServerState {
-  return { params, moments: {} };
+  const state = newServerState(params.length, []);
+  state.params.set(params);
+  return state;
 }
 
 function momentumStep(learningRate: number, momentum: number): ServerStep {
   return ({ params, moments }, delta) => {
-    const next = new Float32Array(params.length);
-    if (momentum === 0) {
+    const state = newServerState(params.length, momentum === 0 ? [] : ["momentum"]);
+    const next = state.params;
+    const after = state.moments.momentum;
+    if (after === undefined) {
       for (let i = 0; i < next.length; i++) next[i] = (params[i] as number) + learningRate * (delta[i] as number);
-      return { params: next, moments: {} };
+      return state;
     }
     const before = moments.momentum;
-    const after = new Float32Array(params.length);
     for (let i = 0; i < next.length; i++) {
       const m = momentum * (before?.[i] ?? 0) + (delta[i] as number);
       after[i] = m;
       next[i] = (params[i] as number) + learningRate * m;
     }
-    return { params: next, moments: { momentum: after } };
+    return state;
   };
 }
 
@@ -73,9 +71,9 @@ function adaptiveStep(
   secondMoment: (v: number, deltaSquared: number) => number,
 ): ServerStep {
   return ({ params, moments }, delta) => {
-    const next = new Float32Array(params.length);
-    const first = new Float32Array(params.length);
-    const second = new Float32Array(params.length);
+    const state = newServerState(params.length, ["first", "second"]);
+    const next = state.params;
+    const { first, second } = state.moments as Record<"first" | "second", Float32Array>;
     for (let i = 0; i < next.length; i++) {
       const d = delta[i] as number;
       const m = beta1 * (moments.first?.[i] ?? 0) + (1 - beta1) * d;
@@ -84,6 +82,6 @@ function adaptiveStep(
       second[i] = v;
       next[i] = (params[i] as number) + (serverLearningRate * m) / (Math.sqrt(v) + tau);
     }
-    return { params: next, moments: { first, second } };
+    return state;
   };
 }

@@ -1,43 +1,51 @@
 /**
- * The server state as bytes: one line of JSON (format, length, names of the moments in order), then the params and each
- * moment as little-endian float32. Never leaves the coordinator.
+ * The server state and its bytes: one line of JSON (format, length, names of the moments in order) padded with spaces to
+ * 4 bytes, then the params and each moment as little-endian float32. Never leaves the coordinator.
  */
 import { CodedError } from "../../shared/errors.ts";
-import type { ServerState } from "./server-optimizer.ts";
 
 const FORMAT = 1;
 
-export function encodeServerState({ params, moments }: ServerState): Uint8Array {
-  const names = Object.keys(moments).toSorted();
-  const head = new TextEncoder().encode(
-    `${JSON.stringify({ format: FORMAT, length: params.length, moments: names })}\n`,
-  );
-  const out = new Uint8Array(head.length + params.byteLength * (1 + names.length));
-  out.set(head);
-  let at = head.length;
-  for (const values of [params, ...names.map((name) => moments[name] as Float32Array)]) {
-    out.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
-    at += values.byteLength;
-  }
-  return out;
+export interface ServerState {
+  readonly params: Float32Array;
+  /** By name ("momentum", "second"), each as long as the params; those an optimizer does not use are missing. */
+  readonly moments: Readonly<Record<string, Float32Array>>;
 }
 
-/** Throws STORE_CORRUPT when the bytes are no server state with `length` params. */
+/** A state of zeros that lies in memory as it is encoded: nothing of hundreds of megabytes is copied. */
+export function newServerState(length: number, moments: readonly string[]): ServerState {
+  const head = headOf(length, moments);
+  const bytes = new Uint8Array(head.length + length * 4 * (1 + moments.length));
+  bytes.set(head);
+  return stateAt(bytes, head.length, length, moments.toSorted());
+}
+
+/** The state's bytes: its own memory where it lies in order. Nothing may be written to either afterwards. */
+export function encodeServerState(state: ServerState): Uint8Array {
+  const { params, moments } = state;
+  const head = headOf(params.length, Object.keys(moments));
+  const own = new Uint8Array(params.buffer);
+  if (isInOrder(state, head.length) && head.every((byte, i) => byte === own[i])) return own;
+  const copy = newServerState(params.length, Object.keys(moments));
+  copy.params.set(params);
+  for (const [name, values] of Object.entries(copy.moments)) values.set(moments[name] as Float32Array);
+  return new Uint8Array(copy.params.buffer);
+}
+
+/** Throws STORE_CORRUPT when the bytes are no server state with `length` params. May share the memory of `bytes`. */
 export function decodeServerState(bytes: Uint8Array, length: number): ServerState {
-  const end = bytes.indexOf(0x0a);
+  const end = bytes.indexOf(0x0a) + 1;
   try {
-    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(0, Math.max(end, 0)))) as {
+    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))) as {
       format: number;
       length: number;
       moments: string[];
     };
-    const size = length * 4;
     const whole = head.format === FORMAT && head.length === length;
-    if (!whole || bytes.length !== end + 1 + size * (1 + head.moments.length)) throw new Error("another length");
-    // Not bytes.slice(): that of a Buffer is a view.
-    const vector = (i: number): Float32Array =>
-      new Float32Array(new Uint8Array(bytes.subarray(end + 1 + i * size, end + 1 + (i + 1) * size)).buffer);
-    return { params: vector(0), moments: Object.fromEntries(head.moments.map((name, i) => [name, vector(i + 1)])) };
+    if (!whole || bytes.length !== end + length * 4 * (1 + head.moments.length)) throw new Error("another length");
+    // A copy is aligned; not bytes.slice(): that of a Buffer is a view.
+    const aligned = (bytes.byteOffset + end) % 4 === 0 ? bytes : new Uint8Array(bytes.subarray(end));
+    return stateAt(aligned, aligned === bytes ? end : 0, length, head.moments);
   } catch (error) {
     throw new CodedError(
       "STORE_CORRUPT",
@@ -46,4 +54,30 @@ export function decodeServerState(bytes: Uint8Array, length: number): ServerStat
       { cause: error },
     );
   }
+}
+
+function headOf(length: number, moments: readonly string[]): Uint8Array {
+  const text = JSON.stringify({ format: FORMAT, length, moments: moments.toSorted() });
+  return new TextEncoder().encode(`${text.padEnd(Math.ceil((text.length + 1) / 4) * 4 - 1)}\n`);
+}
+
+function stateAt(bytes: Uint8Array, at: number, length: number, moments: readonly string[]): ServerState {
+  const vector = (i: number) => new Float32Array(bytes.buffer, bytes.byteOffset + at + i * 4 * length, length);
+  return { params: vector(0), moments: Object.fromEntries(moments.map((name, i) => [name, vector(i + 1)])) };
+}
+
+/** Whether params and moments, in the order of their names, fill one memory behind a head of that length. */
+function isInOrder({ params, moments }: ServerState, headLength: number): boolean {
+  const vectors = [
+    params,
+    ...Object.keys(moments)
+      .toSorted()
+      .map((name) => moments[name] as Float32Array),
+  ];
+  return (
+    params.buffer.byteLength === headLength + vectors.length * params.byteLength &&
+    vectors.every(
+      ({ buffer, byteOffset }, i) => buffer === params.buffer && byteOffset === headLength + i * params.byteLength,
+    )
+  );
 }

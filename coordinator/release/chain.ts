@@ -40,6 +40,10 @@ export interface Version {
   readonly link: ChainLink;
 }
 
+/**
+ * A version counts once the state of the federation has it ({@link ReleaseChain.settle}). One that was committed by a
+ * process that died before it could say so has been told to nobody: it gives way to what comes of the round instead.
+ */
 export class ReleaseChain {
   readonly options: ChainOptions;
   readonly #layoutHash: Sha256;
@@ -49,6 +53,8 @@ export class ReleaseChain {
   /** Those of the newest manifest that has a model. */
   #fallbacks: Fallback[] = [];
   #committing: Promise<unknown> = Promise.resolve();
+  /** The keyframe before which this process has deleted what is no longer needed. */
+  #retired = -1;
 
   private constructor(options: ChainOptions) {
     this.options = options;
@@ -78,7 +84,8 @@ export class ReleaseChain {
 
   /**
    * Commits the server's params as `version`: 0 first, then each one after the newest. Durable when resolved.
-   * A version that is committed already is given back as it is, whatever `serverParams` are: recovery may repeat.
+   * The newest version is committed again while it is not released, to the same link when `serverParams` are the same:
+   * recovery may repeat. An older or a released one is given back as it is.
    * The link carries the fallbacks of the newest release. Throws RELEASE_CHAIN, UPDATE_NOT_FINITE, STORE_FULL.
    */
   commit(version: number, serverParams: Float32Array): Promise<Version> {
@@ -88,8 +95,9 @@ export class ReleaseChain {
   }
 
   async #commit(version: number, serverParams: Float32Array): Promise<Version> {
-    const parent = this.#newest;
-    if (this.link(version) !== null) return this.version(version);
+    const again = version > 0 && version === this.#newest?.version && this.manifest(version) === null;
+    if (this.link(version) !== null && !again) return this.version(version);
+    const parent = again ? await this.version(version - 1) : this.#newest;
     const expected = parent === null ? 0 : parent.version + 1;
     if (version !== expected) {
       throw new CodedError("RELEASE_CHAIN", `version ${expected} is next, not ${version}`, { expected, got: version });
@@ -99,36 +107,54 @@ export class ReleaseChain {
     const update = parent === null ? null : encodeUpdate(layout, serverParams, parent.params, dtype, this.#layoutHash);
     const params = update?.params ?? exactCopy(layout, serverParams);
     const keyframe = version % keyframeEvery === 0 ? encodeKeyframe(layout, params) : null;
-    const [updateRef, keyframeRef] = await Promise.all([this.#store(update?.bytes), this.#store(keyframe)]);
+    const storing = Promise.all([this.#store(update?.bytes), this.#store(keyframe)]);
+    storing.catch(() => undefined);
+    // Meanwhile other threads compress. A round that changed nothing needs no hash of hundreds of megabytes.
+    const paramsHash =
+      parent !== null && params === parent.params ? parent.link.paramsHash : sha256Of(crypto, canonicalBytes(params));
+    const [updateRef, keyframeRef] = await storing;
     const link = signLink(key, {
       federation,
       version,
       parentHash: parent?.link.paramsHash ?? null,
-      // A round that changed nothing needs no hash of hundreds of megabytes.
-      paramsHash:
-        parent !== null && params === parent.params ? parent.link.paramsHash : sha256Of(crypto, canonicalBytes(params)),
+      paramsHash,
       configHash,
       update: updateRef,
       keyframe: keyframeRef,
       fallbacks: this.#fallbacks,
     });
     const record: VersionRecord = { version, link: canonicalJson(link), manifest: null };
+    if (again && record.link === this.#records.get(version)?.link) return this.version(version);
     await this.options.store.putVersion(record);
     this.#records.set(version, record);
+    if (again) this.#links.pop();
     this.#links.push(link);
     this.#newest = { version, params, link };
-    if (keyframe !== null) await this.#retire(version);
+    // That there is a version after it settles its parent.
+    if (version > 0) await this.#retire(version - 1);
     return this.#newest;
   }
 
-  /** Links that lead from `after` (-1: from nothing) to the newest version, beginning with a keyframe if needed. */
-  linksAfter(after: number): ChainLink[] {
-    return linksAfter(this.#links, after);
+  /** The federation's state has this version, durably: what only older ones needed may go. */
+  settle(version: number): Promise<void> {
+    const result = this.#committing.then(() => this.#retire(version));
+    this.#committing = result.catch(() => undefined);
+    return result;
   }
 
-  /** The oldest version whose bytes are still kept: that of the newest keyframe. */
+  /** Links that lead from `after` (-1: from nothing) to version `upTo`, beginning with a keyframe if needed. */
+  linksAfter(after: number, upTo: number = Number.POSITIVE_INFINITY): ChainLink[] {
+    return linksAfter(
+      this.#links.filter((link) => link.version <= upTo),
+      after,
+    );
+  }
+
+  /** The oldest version whose bytes are still kept: that of the newest keyframe which is settled. */
   get oldest(): number {
-    return this.#links.findLast((link) => link.keyframe !== null)?.version ?? 0;
+    const open = this.#newest !== null && this.manifest(this.#newest.version) === null ? this.#newest.version : null;
+    const keyframe = this.#links.findLast((link) => link.keyframe !== null && link.version !== open)?.version ?? 0;
+    return Math.max(this.#retired, keyframe);
   }
 
   /** The link of one version. */
@@ -184,8 +210,11 @@ export class ReleaseChain {
     return params;
   }
 
-  /** Keeps the newest keyframe, its update and every update after it; a blob that they share with older ones stays. */
-  async #retire(keyframeVersion: number): Promise<void> {
+  /** Keeps the newest keyframe up to a version, its update and every update after it; a blob shared with older ones stays. */
+  async #retire(upTo: number): Promise<void> {
+    const keyframeVersion =
+      this.#links.findLast((link) => link.keyframe !== null && link.version <= upTo)?.version ?? 0;
+    if (keyframeVersion <= this.#retired) return;
     const refs = (links: readonly ChainLink[]) =>
       new Set(
         links.flatMap((link) => [link.update, link.keyframe]).flatMap((ref) => (ref === null ? [] : [ref.sha256])),
@@ -196,6 +225,7 @@ export class ReleaseChain {
       this.#links.filter((link) => isBetween(link.version, keyframeVersion, this.options.keyframeEvery)),
     );
     for (const hash of old) if (!kept.has(hash)) await this.options.blobs.delete(hash);
+    this.#retired = keyframeVersion;
   }
 }
 

@@ -2,11 +2,13 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { loadEngine } from "../../models/engine/node/load.ts";
-import { buildModel, type ModelConfig } from "../../models/registry.ts";
+import { loadOwnWeights } from "../../models/own/build.ts";
+import { type ModelConfig, openModel } from "../../models/registry.ts";
 import { hashOf } from "../../shared/canonical.ts";
 import { sha256Hex } from "../../shared/ids.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { layoutOf, type ParamLayout } from "../../shared/params/layout.ts";
+import { readOwnWeights } from "../own-model.ts";
 
 const layoutFile = z.strictObject({
   model: sha256Hex,
@@ -15,7 +17,7 @@ const layoutFile = z.strictObject({
 
 export interface InitialModel {
   readonly layout: ParamLayout;
-  /** Params of `seed`, equal on every machine. */
+  /** Params of `seed`, equal on every machine, or those that a model of one's own came with. */
   params(): Promise<Float32Array>;
 }
 
@@ -36,8 +38,13 @@ export async function initialModel(config: ModelConfig, seed: number, folder: st
 
 async function build(config: ModelConfig, seed: number): Promise<{ layout: ParamLayout; params: Float32Array }> {
   await loadEngine();
-  const built = buildModel(config, seed);
-  const params = built.getParams();
-  built.dispose();
-  return { layout: built.layout, params };
+  const built = await openModel(config, seed);
+  try {
+    const { own, init } = config.model;
+    const weights = own === undefined ? null : await readOwnWeights(init, own);
+    if (weights !== null) loadOwnWeights(built.model, weights.specs, weights.data);
+    return { layout: built.layout, params: built.getParams() };
+  } finally {
+    built.dispose();
+  }
 }

@@ -6,10 +6,10 @@
 import { join } from "node:path";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { Sha256 } from "../../shared/ids.ts";
-import { writeReleaseFolder } from "../../shared/node/release-folder.ts";
+import { pruneReleases, writeReleaseFolder } from "../../shared/node/release-folder.ts";
 import { dtypesOf } from "../../shared/quantize/dtype.ts";
 import { encodeModel } from "../../shared/quantize/model.ts";
-import { entriesOf, layoutHashOf, packBytes } from "../../shared/quantize/pack.ts";
+import { layoutHashOf, packBytes } from "../../shared/quantize/pack.ts";
 import {
   KEYFRAME_PATH,
   MANIFEST_PATH,
@@ -19,7 +19,7 @@ import {
   type Manifest,
   type ReleaseCounts,
 } from "../../shared/release/manifest.ts";
-import { cardOf, MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, modelCardBytes } from "../../shared/release/model-card.ts";
+import { MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, modelFiles, OWN_MODEL_PATH } from "../../shared/release/model-card.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
 import type { Metrics } from "../../shared/release/scores.ts";
 import type { ReleaseChain } from "./chain.ts";
@@ -87,7 +87,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
   const choice = await settleFallbacks(scored, withModel ? input.measure : undefined);
   const files = new Map<string, Uint8Array>();
   if (withModel) {
-    files.set(MODEL_CARD_PATH, modelCardBytes({ format: 1, ...cardOf(config), tensors: entriesOf(layout) }));
+    for (const [path, bytes] of modelFiles(config, layout)) files.set(path, bytes);
     files.set(MODEL_WEIGHTS_PATH, encodeModel(layout, version.params, config.release.dtype, choice.fallbacks).bytes);
   }
   const { update, keyframe } = version.link;
@@ -119,6 +119,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
           fallbacks: choice.fallbacks,
           sizeBytes: sizeOf(MODEL_CARD_PATH) + sizeOf(MODEL_WEIGHTS_PATH),
           fp32SizeBytes: sizeOf(MODEL_CARD_PATH) + packBytes("model", layout, dtypesOf(layout, "fp32")),
+          ...(files.has(OWN_MODEL_PATH) && { topologyBytes: sizeOf(OWN_MODEL_PATH) }),
         }
       : null,
     updateBytes: sizeOf(UPDATE_PATH),
@@ -127,7 +128,19 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
   const folder = folderOf(context, input.version);
   if (folder !== null) await writeReleaseFolder(folder, new Map([...files, [MANIFEST_PATH, bytes]]));
   await chain.release(input.version, bytes);
+  if (context.folder !== null) await prune(context.folder, chain);
   return { manifest, bytes, hash: sha256Of(crypto, bytes), folder };
+}
+
+/** Keeps the newest keyframe's release, every one after it, and the newest with a `model/`. */
+async function prune(folder: string, chain: ReleaseChain): Promise<void> {
+  const { crypto, key } = chain.options;
+  let withModel = chain.newest?.version ?? -1;
+  for (; withModel >= 0; withModel--) {
+    const manifest = chain.manifest(withModel);
+    if (manifest !== null && readManifest(crypto, manifest, key.publicKey).model !== null) break;
+  }
+  await pruneReleases(folder, (version) => version >= chain.oldest || version === withModel);
 }
 
 function folderOf(context: PublishContext, version: number): string | null {

@@ -17,6 +17,10 @@ const STALE_TEMPORARY_MS = 60 * 60 * 1000;
 
 export class FileBlobs implements BlobStore {
   readonly #folder: string;
+  /** When this process last stored, or found, each blob: one that is there already keeps its file's old time. */
+  readonly #touched = new Map<string, number>();
+  /** Deletions by {@link collect} under way. */
+  readonly #dropping = new Map<string, Promise<void>>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -29,6 +33,7 @@ export class FileBlobs implements BlobStore {
 
   async put(bytes: Uint8Array): Promise<Sha256> {
     const hash = createHash("sha256").update(bytes).digest("hex") as Sha256;
+    await this.#touch(hash);
     if ((await this.size(hash)) === bytes.length) return hash;
     const temporary = join(this.#folder, "incoming", `${hash}.${randomBytes(6).toString("hex")}.tmp`);
     await mkdir(dirname(temporary), { recursive: true });
@@ -50,6 +55,7 @@ export class FileBlobs implements BlobStore {
 
   /** Renames a complete, synced file of the same file system to its place; durable when resolved. */
   async adopt(file: string, hash: Sha256): Promise<void> {
+    await this.#touch(hash);
     const target = this.path(hash);
     const created = await mkdir(dirname(target), { recursive: true });
     await rename(file, target);
@@ -58,6 +64,12 @@ export class FileBlobs implements BlobStore {
       await syncFolder(dirname(dirname(target)));
       await syncFolder(this.#folder);
     }
+  }
+
+  /** From here on it is not collected; resolves once a deletion that had begun is over. */
+  async #touch(hash: Sha256): Promise<void> {
+    this.#touched.set(hash, Date.now());
+    await this.#dropping.get(hash);
   }
 
   /** Bytes of the blob, or null when there is none. */
@@ -127,21 +139,33 @@ export class FileBlobs implements BlobStore {
   }
 
   /**
-   * Deletes every blob not in `live`, and temporary files that a crash left. A blob younger than `graceMs` stays: its
-   * event may not be recorded yet. Resolves to the number of files and bytes freed.
+   * Deletes every blob not in `live`, and temporary files that a crash left. A blob younger than `graceMs`, or put again within
+   * that time, stays: its event may not be recorded yet. Resolves to the number of files and bytes freed.
    */
   async collect(live: ReadonlySet<string>, graceMs = 60 * 60 * 1000): Promise<{ files: number; bytes: number }> {
     const freed = { files: 0, bytes: 0 };
-    const drop = async (path: string, ageMs: number) => {
+    const isYoung = (at: number | undefined, ageMs: number) => at !== undefined && Date.now() - at < ageMs;
+    for await (const hash of this.list()) {
+      const info = live.has(hash) ? null : await stat(this.path(hash)).catch(() => null);
+      if (info === null || isYoung(info.mtimeMs, graceMs)) continue;
+      // From this check to the deletion nothing else runs: whoever puts the blob now waits, and writes it anew.
+      if (isYoung(this.#touched.get(hash), graceMs)) continue;
+      const dropped = rm(this.path(hash), { force: true });
+      this.#dropping.set(hash, dropped);
+      await dropped.finally(() => this.#dropping.delete(hash));
+      freed.files += 1;
+      freed.bytes += info.size;
+    }
+    for (const [hash, at] of this.#touched) if (!isYoung(at, graceMs)) this.#touched.delete(hash);
+    const incoming = join(this.#folder, "incoming");
+    for (const name of await readdir(incoming).catch(() => [])) {
+      const path = join(incoming, name);
       const info = await stat(path).catch(() => null);
-      if (info === null || Date.now() - info.mtimeMs < ageMs) return;
+      if (info === null || isYoung(info.mtimeMs, STALE_TEMPORARY_MS)) continue;
       await rm(path, { force: true });
       freed.files += 1;
       freed.bytes += info.size;
-    };
-    for await (const hash of this.list()) if (!live.has(hash)) await drop(this.path(hash), graceMs);
-    const incoming = join(this.#folder, "incoming");
-    for (const name of await readdir(incoming).catch(() => [])) await drop(join(incoming, name), STALE_TEMPORARY_MS);
+    }
     return freed;
   }
 }

@@ -15,6 +15,20 @@ function failure(text: string): CodedError {
 }
 
 describe("federation.yaml", () => {
+  test("losses are chosen by name", () => {
+    const { config } = parseFederationConfig(
+      "federation: wards\nlabels: { scene: [a, b], depth: { kind: relative } }\n" +
+        "training: { losses: { scene: [focal], depth: [ranking, ssim, smoothness] } }\n",
+    );
+    expect(config.training.losses).toEqual({
+      segmentation: ["crossEntropy", "dice"],
+      detection: ["focal", "giou"],
+      depth: ["ranking", "ssim", "smoothness"],
+      scene: ["focal"],
+      weights: "learned",
+    });
+  });
+
   test("the smallest one gets every default", () => {
     const checked = parseFederationConfig(`federation: wards\n${LABELS}`);
     expect(checked.config.schedule.cohort).toEqual({ fraction: 1, min: 4, max: 64, overSelect: 1.3 });
@@ -53,6 +67,31 @@ describe("federation.yaml", () => {
       "schedule.untilMetric",
     ],
     [`federation: wards\n${LABELS}retry: { patience: soon }\n`, "CONFIG_INVALID", "retry.patience"],
+    [
+      `federation: wards\nlabels: { detection: [lesion] }\ntraining: { losses: { detection: [giou] } }\n`,
+      "CONFIG_INVALID",
+      "training.losses.detection",
+    ],
+    [
+      `federation: wards\nlabels: { depth: { kind: relative } }\ntraining: { losses: { depth: [smoothness] } }\n`,
+      "CONFIG_INVALID",
+      "training.losses.depth",
+    ],
+    [
+      `federation: wards\n${LABELS}training: { losses: { depth: [ranking, ssim] } }\n`,
+      "CONFIG_INVALID",
+      "training.losses.depth",
+    ],
+    [
+      `federation: wards\n${LABELS}training: { losses: { segmentation: [dice, dice] } }\n`,
+      "CONFIG_INVALID",
+      "training.losses.segmentation",
+    ],
+    [
+      `federation: wards\n${LABELS}training: { losses: { depth: [l3] } }\n`,
+      "CONFIG_INVALID",
+      "training.losses.depth[0]",
+    ],
     [
       `federation: wards\n${LABELS}training: { proximal: 0.5 }\nstrategy: { name: fedprox, mu: 0.01 }\n`,
       "CONFIG_INVALID",

@@ -185,6 +185,40 @@ describe("joining with an offline authority", () => {
   });
 });
 
+describe("replacing a member of an offline authority", () => {
+  test("is refused while its certificate stands, by invitation and by joining; after a revocation it works", async () => {
+    rig = await Rig.open({ authority: "offline" });
+    const first = await folder();
+    await joinFederation(await invite("alice"), first, crypto, rng);
+    // Nothing is signed yet: nothing stands.
+    const early = await invite("alice", 60_000, true);
+    const { memberActions, requestsFile } = await import("../../../coordinator/enrol/actions.ts");
+    const actions = memberActions(rig.federation, crypto, Date.now);
+    const authority = await Authority.open(federationPaths(rig.root).authority, crypto, rng, Date.now);
+    const signWaiting = async () => {
+      const { requests } = requestsFile.parse(await actions.requests({}));
+      const signed = requests.map(async ({ name, signingKey }) => JSON.parse(await authority.sign(name, signingKey)));
+      await actions.import({ certificates: await Promise.all(signed), revocations: null });
+    };
+    await signWaiting();
+    const old = rig.federation.members.get("alice");
+    await expect(invite("alice", 60_000, true)).rejects.toMatchObject({ code: "CERTIFICATE_STANDS" });
+    await expect(joinFederation(early, await folder(), crypto, rng)).rejects.toMatchObject({
+      code: "CERTIFICATE_STANDS",
+    });
+    expect(rig.federation.members.get("alice")).toEqual(old);
+
+    const list = await authority.revoke(["alice"]);
+    await actions.import({ certificates: [], revocations: list });
+    const second = await folder();
+    await joinFederation(await invite("alice", 60_000, true), second, crypto, rng);
+    await signWaiting();
+    const after = rig.federation.members.get("alice");
+    expect(after).toMatchObject({ revoked: false, certificate: expect.any(String) });
+    expect(after?.signingKey).not.toBe(old?.signingKey);
+  });
+});
+
 describe("init", () => {
   test("makes a folder with private keys and a file that is valid, once", async () => {
     const root = join(await folder(), "f");

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { publish } from "../../../coordinator/release/publish.ts";
 import { chainLink } from "../../../shared/wire/release.ts";
 import { checkLink } from "../../../shared/release/link.ts";
 import { CONFIG_HASH, crypto, FEDERATION, key, serverParams, World } from "../../fakes/release-world.ts";
@@ -57,14 +58,37 @@ describe("commit", () => {
     expect(worst).toBeLessThan(0.002);
   });
 
-  test("committing again gives the same version, also after a restart and when the params differ", async () => {
+  test("committing again gives the same version, also after a restart", async () => {
     const made = await world(3, 5);
     const before = made.chain.newest;
     const chain = await made.start();
     expect(chain.newest).toEqual(before);
-    expect(await chain.commit(5, serverParams(9))).toEqual(before);
-    expect((await chain.commit(4, serverParams(4))).link).toEqual(chain.link(4));
+    expect(await chain.commit(5, serverParams(5))).toEqual(before);
+    expect((await chain.commit(4, serverParams(9))).link).toEqual(chain.link(4));
     expect(made.records.size).toBe(6);
+  });
+
+  test("a version that nobody was told of gives way to another, also where it is a keyframe", async () => {
+    for (const version of [5, 6]) {
+      const made = await world(3, version);
+      const chain = await made.start();
+      const before = await chain.version(version - 1);
+      const other = await chain.commit(version, serverParams(9));
+      expect(other.link.parentHash).toBe(before.link.paramsHash);
+      expect(chain.newest).toEqual(other);
+      expect((await made.start()).newest).toEqual(other);
+      await chain.commit(version + 1, serverParams(10));
+      expect((await made.start()).newest?.version).toBe(version + 1);
+      expect(made.records.size).toBe(version + 2);
+    }
+  });
+
+  test("a released version never changes", async () => {
+    const made = await world(3, 4);
+    const counts = { cohort: 3, survivors: 3, evaluated: 0, examples: 9 };
+    await publish(made.publishContext(null), { version: 4, round: 4, counts, evaluation: null });
+    const before = made.chain.newest;
+    expect(await made.chain.commit(4, serverParams(9))).toEqual(before);
   });
 
   test("a commit killed before its record leaves the version before; repeated, it gives the bits of an undisturbed run", async () => {
@@ -99,6 +123,17 @@ describe("retention", () => {
     const hashes = kept.flatMap((ref) => (ref === null || ref === undefined ? [] : [ref.sha256]));
     expect([...made.blobs.keys()].toSorted()).toEqual(hashes.toSorted());
     await expect(made.chain.version(5)).rejects.toMatchObject({ code: "RELEASE_CHAIN" });
+  });
+
+  test("before a keyframe is settled its parents stay, afterwards they go", async () => {
+    const made = await world(3, 6);
+    const chain = await made.start();
+    expect((await chain.version(5)).version).toBe(5);
+    await chain.settle(5);
+    expect((await chain.version(5)).version).toBe(5);
+    await chain.settle(6);
+    await expect(chain.version(5)).rejects.toMatchObject({ code: "RELEASE_CHAIN" });
+    expect(chain.oldest).toBe(6);
   });
 
   test("versions that share their bytes lose none", async () => {

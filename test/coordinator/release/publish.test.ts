@@ -136,6 +136,25 @@ describe("fallbacks", () => {
     expect(next.manifest).toMatchObject({ evaluation: "measured", model: { fallbacks } });
   });
 
+  test("releases that nobody needs are removed: the newest keyframe and what follows stay, and the newest model", async () => {
+    const kept = async () => (await readdir(root)).toSorted();
+    for (let version = 0; version <= 7; version++) {
+      if (version > 1) await world.commitUpTo(version);
+      if (version === 6) {
+        // Killed while it removed one.
+        await mkdir(join(root, ".1.00ff.old", "model"), { recursive: true });
+        await mkdir(join(root, "notes"));
+      }
+      await publish(world.publishContext(root), { ...input(version, null), withModel: version === 4 });
+      if (version === 2) expect(await kept()).toEqual(["0", "1", "2"]);
+      if (version === 5) expect(await kept()).toEqual(["3", "4", "5"]);
+    }
+    expect(await kept()).toEqual(["4", "6", "7", "notes"]);
+    await world.commitUpTo(8);
+    await publish(world.publishContext(root), { ...input(8, null), withModel: true });
+    expect(await kept()).toEqual(["6", "7", "8", "notes"]);
+  });
+
   test("with data at hand the drop is measured again until it is within bounds", async () => {
     // A score that falls with the noise left in the params.
     const scores: number[] = [];

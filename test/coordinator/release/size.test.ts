@@ -4,8 +4,8 @@ import { buildModel } from "../../../models/registry.ts";
 import { federationConfig } from "../../../shared/config/federation.ts";
 import { dtypesOf } from "../../../shared/quantize/dtype.ts";
 import { encodeModel } from "../../../shared/quantize/model.ts";
-import { entriesOf, packBytes } from "../../../shared/quantize/pack.ts";
-import { cardOf, modelCardBytes } from "../../../shared/release/model-card.ts";
+import { packBytes } from "../../../shared/quantize/pack.ts";
+import { MODEL_CARD_PATH, modelFiles } from "../../../shared/release/model-card.ts";
 
 beforeAll(async () => {
   await loadEngine({ prefer: "cpu" });
@@ -22,7 +22,7 @@ test.each([
   });
   const built = buildModel(config, 7);
   const { layout } = built;
-  const card = modelCardBytes({ format: 1, ...cardOf(config), tensors: entriesOf(layout) }).length;
+  const card = modelFiles(config, layout).get(MODEL_CARD_PATH)?.length ?? 0;
   const int8 = encodeModel(layout, built.getParams(), "int8", []).bytes.length;
   const fp32 = packBytes("model", layout, dtypesOf(layout, "fp32"));
   expect(fp32).toBeGreaterThan(4 * layout.length);

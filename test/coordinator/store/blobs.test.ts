@@ -73,9 +73,30 @@ describe("blobs as files", () => {
     const left = join(dir, "blobs", "incoming", "left.tmp");
     await writeFile(left, "half");
     for (const path of [blobs.path(live), blobs.path(dead), left]) await utimes(path, old, old);
-    expect(await blobs.collect(new Set([live]))).toEqual({ files: 2, bytes: 24 });
+    // What this process has put is young, whatever the file says.
+    expect(await blobs.collect(new Set([live]))).toEqual({ files: 1, bytes: 4 });
+    await writeFile(left, "half");
+    await utimes(left, old, old);
+    expect(await new FileBlobs(join(dir, "blobs")).collect(new Set([live]))).toEqual({ files: 2, bytes: 24 });
     expect([await blobs.has(live), await blobs.has(dead), await blobs.has(fresh)]).toEqual([true, false, true]);
     await expect(stat(left)).rejects.toThrow("ENOENT");
+  });
+
+  test("a blob that is put again while its old copy is being collected is there afterwards", async () => {
+    const old = new Date(Date.now() - 2 * 3_600_000);
+    for (let i = 0; i < 60; i++) {
+      const bytes = rng.bytes(20);
+      const hash = await new FileBlobs(join(dir, "blobs")).put(bytes);
+      await utimes(blobs.path(hash), old, old);
+      const collecting = blobs.collect(new Set());
+      // Every few turns later: before, during and after the deletion.
+      for (let turn = 0; turn < i; turn++) await Promise.resolve();
+      if (i % 3 === 0) await new Promise((done) => setImmediate(done));
+      await blobs.put(bytes);
+      await collecting;
+      expect(await blobs.has(hash)).toBe(true);
+      await blobs.delete(hash);
+    }
   });
 
   test("a full disk is STORE_FULL and leaves nothing behind", async () => {
