@@ -12,10 +12,12 @@ import { register as doctor } from "./commands/doctor.ts";
 import { register as engine } from "./commands/engine.ts";
 import { register as evaluate } from "./commands/evaluate.ts";
 import { register as join } from "./commands/join.ts";
+import { register as model } from "./commands/model.ts";
 import { register as operator } from "./commands/operator.ts";
 import { register as outbox } from "./commands/outbox.ts";
 import { register as plan } from "./commands/plan.ts";
 import { register as predict } from "./commands/predict.ts";
+import { register as pseudoLabel } from "./commands/pseudo-label.ts";
 import { register as release } from "./commands/release.ts";
 import { register as simulate } from "./commands/simulate.ts";
 
@@ -41,6 +43,8 @@ const families = [
   compare,
   evaluate,
   predict,
+  pseudoLabel,
+  model,
   release,
   bench,
 ];

@@ -92,6 +92,7 @@ export class Deployment {
     // Several sites share this machine: one core each, and no lower priority than the rest.
     yaml.setIn(["policy", "cpu"], { threads: 1, nice: 0 });
     yaml.setIn(["policy", "minCohort"], Math.min(4, this.config.schedule.cohort.min));
+    yaml.setIn(["policy", "models"], [this.config.model.name]);
     yaml.setIn(["policy", "requireSecureAggregation"], this.config.secureAggregation.mode);
     await writeFileDurably(paths.config, yaml.toString());
     const configHash = configHashOf(planText(planOf(this.config)));
@@ -101,8 +102,9 @@ export class Deployment {
     return site;
   }
 
-  startClient(site: Site): ChildProcess {
-    return this.#spawn(site.name, ["client", "--data", site.folder]);
+  /** `nodeFlags` go to Node itself. */
+  startClient(site: Site, nodeFlags: readonly string[] = []): ChildProcess {
+    return this.#spawn(site.name, ["client", "--data", site.folder], nodeFlags);
   }
 
   /** What the running coordinator is doing; null when it does not run. */
@@ -142,8 +144,10 @@ export class Deployment {
     );
   }
 
-  #spawn(name: string, args: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [this.#command, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  #spawn(name: string, args: readonly string[], nodeFlags: readonly string[] = []): ChildProcess {
+    const child = spawn(process.execPath, [...nodeFlags, this.#command, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     void mkdir(join(this.folder, "logs"), { recursive: true }).then(() => {
       const log = createWriteStream(this.logOf(name), { flags: "a" });
       child.stdout.pipe(log, { end: false });
@@ -160,7 +164,8 @@ export function exitOf(child: ChildProcess): Promise<number | null> {
   return new Promise((done) => child.once("exit", (code) => done(code)));
 }
 
-/** What is read back by the schema: durations are milliseconds there, too. */
+/** What is read back by the schema: durations are milliseconds there, too; a model of one's own is read by its path. */
 function writable(config: FederationConfig): unknown {
-  return JSON.parse(JSON.stringify(config));
+  const { own: _own, ...model } = config.model;
+  return JSON.parse(JSON.stringify({ ...config, model }));
 }

@@ -1,17 +1,15 @@
 /**
  * A whole federation in one process: the shipped coordinator and the shipped client sessions over an in-memory
- * transport, with real keys, certificates, masks and signatures. Only time, sockets and disks are lighter.
+ * transport, with real keys, certificates, masks and signatures. Time, sockets and disks are lighter, and nothing is copied
+ * that both ends can see (docs/decisions/one-process.md).
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { ModelCache } from "../client/model-cache/cache.ts";
-import { MemoryParamStore } from "../client/model-cache/store.ts";
 import { NO_OUTBOX } from "../client/outbox/outbox.ts";
 import { memoryRoundLog } from "../client/secagg/round-log.ts";
 import { ClientSession } from "../client/session.ts";
 import type { Log } from "../client/session/ports.ts";
 import type { Trainer } from "../client/training/trainer.ts";
-import type { ClientTransport } from "../client/transport/port.ts";
 import { createCoordinator } from "../coordinator/create.ts";
 import { evaluatorOf } from "../coordinator/evaluate/score.ts";
 import { ReleaseChain } from "../coordinator/release/chain.ts";
@@ -40,6 +38,8 @@ import { toBase64 } from "../shared/secagg/encoding.ts";
 import { federationId } from "../shared/secagg/session.ts";
 import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
 import { InMemoryNetwork } from "./in-memory-transport.ts";
+import { SharedModels } from "./shared-models.ts";
+import { SharedVectors } from "./shared-vectors.ts";
 
 export interface SimulatedFederation {
   readonly config: FederationConfig;
@@ -98,7 +98,9 @@ export async function simulateFederation(
   const members = enrol(crypto, random, config.federation, [...trainers.keys()]);
   const store = new MemoryStore();
   const blobs = new MemoryBlobs();
-  const network = new InMemoryNetwork({ blobs, countMessages: setting.countMessages ?? false });
+  const { wordBits, mode } = config.secureAggregation;
+  const vectors = new SharedVectors(wordBits, mode === "off" ? 0 : availableParallelism());
+  const network = new InMemoryNetwork({ blobs, vectors, countMessages: setting.countMessages ?? false });
   const chain = await ReleaseChain.open({
     federation: members.federation,
     configHash: configHashOf(planText(planOf(config))),
@@ -125,11 +127,12 @@ export async function simulateFederation(
     crypto,
     store,
     blobs,
+    handed: vectors,
     transport: network.coordinator(),
     clock: systemClock,
     layout,
     initialParams: setting.initialParams,
-    evaluator: evaluatorOf(statistics),
+    evaluator: evaluatorOf(statistics, config.model.own),
     chain,
     publish: async (round) => (release = await publish(context, { ...round, measure })),
     keepTranscript: async (name, text) => {
@@ -140,6 +143,10 @@ export async function simulateFederation(
     pause: () => new Promise((done) => setImmediate(done)),
     observer: {
       ...setting.observer,
+      event: (event, state) => {
+        vectors.heard(event, state);
+        setting.observer?.event?.(event, state);
+      },
       round: (report) => {
         rounds.push(report);
         setting.observer?.round?.(report);
@@ -148,19 +155,8 @@ export async function simulateFederation(
     options: { ...SIMULATED, ...setting.options },
   });
 
-  const transports = members.clients.map(({ name }) => network.client(name));
-  // One cache for all: in one process the same version need not be held by every client.
-  const models = new ModelCache({
-    federation: members.federation,
-    coordinatorKey: keys.signing.publicKey,
-    layout,
-    store: new MemoryParamStore(),
-    transport: transports[0] as ClientTransport,
-    crypto,
-    compression: brotli,
-  });
   const masking = new MaskPool(availableParallelism());
-  const sessions = members.clients.map(({ name, signingKey, certificate }, index) => {
+  const sessions = members.clients.map(({ name, signingKey, certificate }) => {
     return new ClientSession({
       self: { name, signingKey, certificate },
       pinned: {
@@ -174,7 +170,7 @@ export async function simulateFederation(
         requireSecureAggregation: config.secureAggregation.mode,
         models: [config.model.name],
       }),
-      transport: transports[index] as ClientTransport,
+      transport: network.client(name),
       approvals: {
         covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "simulation" }),
       },
@@ -186,13 +182,14 @@ export async function simulateFederation(
       now: Date.now,
       workplace: async () => ({
         trainer: trainers.get(name) as Trainer,
-        models,
+        models: new SharedModels(chain, (bytes) => network.spared(bytes)),
         install: null,
         dispose: () => {},
       }),
       keepPlan: async () => {},
       keepScore: async () => {},
       masker: masking.mask,
+      room: vectors.room,
       options: { heartbeatMs: null, approvalPollMs: 1_000, keepResult: false },
     });
   });

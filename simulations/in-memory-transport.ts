@@ -13,6 +13,8 @@ import type { BlobRef, ChainLink } from "../shared/wire/release.ts";
 
 export interface InMemoryOptions {
   readonly blobs: MemoryBlobs;
+  /** Where vectors go; by default with the blobs. */
+  readonly vectors?: Pick<MemoryBlobs, "adopt">;
   /** Count message bytes, too; costs a serialisation each. Vectors are always counted. */
   readonly countMessages?: boolean;
   /** May change or drop (null) what passes, as a bad network or a bad party would. */
@@ -87,6 +89,11 @@ export class InMemoryNetwork {
     };
   }
 
+  /** Counts what would have been downloaded, had it not been in this process already. */
+  spared(bytes: number): void {
+    this.#download += bytes;
+  }
+
   /** Cuts a client's connection; it comes back with {@link reconnect}. */
   cut(name: ClientName): void {
     this.#connections.get(name)?.down("the connection was cut");
@@ -127,7 +134,7 @@ export class InMemoryNetwork {
       });
     }
     this.#upload += bytes.length;
-    this.#options.blobs.adopt(hash, bytes);
+    (this.#options.vectors ?? this.#options.blobs).adopt(hash, bytes);
     await connection.guard(events.uploaded(connection.name, sid, hash, bytes.length));
   }
 

@@ -3,7 +3,7 @@ import { loadRelease } from "../client/model-cache/load-model-folder.ts";
 import { openParts } from "../client/training/parts.ts";
 import { predict } from "../models/allulook4/predict.ts";
 import { loadEngine } from "../models/engine/node/load.ts";
-import { buildModel } from "../models/registry.ts";
+import { openModel } from "../models/registry.ts";
 import type { ClientData } from "./arrange.ts";
 import { picturePanels, type PicturePanels } from "./report/pictures.ts";
 
@@ -15,7 +15,7 @@ export async function predictionPictures(
 ): Promise<PicturePanels[]> {
   const { config, seed, params } = await loadRelease(releaseFolder);
   await loadEngine();
-  const built = buildModel(config, seed);
+  const built = await openModel(config, seed);
   try {
     built.setParams(params);
     const panels: PicturePanels[] = [];
@@ -23,9 +23,9 @@ export async function predictionPictures(
       const dataset = await openParts(parts, config.labels);
       for (const index of indices) {
         const sample = await dataset.load(index);
-        const prediction = predict(built.model, config, sample);
+        const prediction = predict(built, config, sample);
         const withoutDepth =
-          config.labels.depth.kind === "none" ? null : predict(built.model, config, sample, { depth: true });
+          config.labels.depth.kind === "none" ? null : predict(built, config, sample, { depth: true });
         panels.push(await picturePanels({ sample, labels: config.labels, prediction, withoutDepth }));
       }
     }

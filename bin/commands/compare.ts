@@ -20,6 +20,9 @@ interface CompareOptions {
   readonly localSteps: number;
   readonly perSite: number;
   readonly seeds: string[];
+  readonly federated: string[];
+  readonly central: string[];
+  readonly strategy?: string;
   readonly head: string;
   readonly metric: string;
   readonly out: string;
@@ -42,6 +45,9 @@ export function register(program: Command): void {
     .option("--local-steps <n>", "optimizer steps of a client in a round", integer, 40)
     .option("--per-site <n>", "generated pictures per site", integer, 40)
     .option("--seeds <n...>", "seeds", ["1", "2", "3"])
+    .option("--strategy <name>", "the federation's; fedavg unless given")
+    .option("--federated <settings...>", "fields of the federation's federation.yaml, such as training.batchSize=2", [])
+    .option("--central <settings...>", "fields for the central training, such as training.batchSize=8", [])
     .option("--head <name>", "head to compare", "segmentation")
     .option("--metric <name>", "metric to compare; higher is better", "mIoU")
     .requiredOption("--out <dir>", "where the runs go")
@@ -68,10 +74,13 @@ async function compare(options: CompareOptions): Promise<void> {
       String(options.localSteps),
       "--seed",
       String(seed),
+      ...(options.strategy === undefined ? [] : ["--strategy", options.strategy]),
+      ...settings(options.federated),
       "--out",
       federated,
     ]);
-    allulook(["train", "--match", join(federated, "report.json"), "--out", central]);
+    const report = join(federated, "report.json");
+    allulook(["train", "--match", report, ...settings(options.central), "--out", central]);
     const pair = { seed, federated: await score(federated, options), central: await score(central, options) };
     pairs.push(pair);
     note(`seed ${seed}: federated ${pair.federated.toFixed(4)}, central ${pair.central.toFixed(4)}`);
@@ -98,6 +107,10 @@ async function compare(options: CompareOptions): Promise<void> {
       `mean:   federated ${federated.toFixed(4)}  central ${central.toFixed(4)}  ratio ${(federated / central).toFixed(3)}`,
     ].join("\n"),
   );
+}
+
+function settings(fields: readonly string[]): readonly string[] {
+  return fields.length === 0 ? [] : ["--set", ...fields];
 }
 
 function allulook(args: readonly string[]): void {

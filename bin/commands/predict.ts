@@ -9,7 +9,7 @@ import { loadRelease } from "../../client/model-cache/load-model-folder.ts";
 import { predict, type Prediction } from "../../models/allulook4/predict.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
 import type { DepthMap, Sample } from "../../models/preprocess/sample.ts";
-import { buildModel } from "../../models/registry.ts";
+import { openModel } from "../../models/registry.ts";
 import type { Labels } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
@@ -73,14 +73,14 @@ async function predictCommand(options: PredictOptions): Promise<void> {
     scene: null,
   };
   await loadEngine();
-  const built = buildModel(config, seed);
+  const built = await openModel(config, seed);
   built.setParams(params);
-  const all = predict(built.model, config, sample);
+  const all = predict(built, config, sample);
   const prediction: Prediction = {
     ...all,
     detections: all.detections?.filter(({ score }) => score >= options.minScore) ?? null,
   };
-  const withoutDepth = sample.depth === null ? prediction : predict(built.model, config, sample, { depth: true });
+  const withoutDepth = sample.depth === null ? prediction : predict(built, config, sample, { depth: true });
   built.dispose();
 
   const out = resolve(options.out);

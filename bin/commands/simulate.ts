@@ -3,9 +3,13 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { checkFederationConfig, readFederationConfig } from "../../coordinator/config.ts";
+import { completeConfig } from "../../coordinator/own-model.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
+import { factsOf } from "../../shared/config/models.ts";
+import { headsOf } from "../../shared/config/own-model.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
 import { CodedError } from "../../shared/errors.ts";
+import type { Head } from "../../shared/release/scores.ts";
 import { arrange, labelsOfFolders, pooled } from "../../simulations/arrange.ts";
 import { generatedData } from "../../simulations/generated-data.ts";
 import type { Partitioner } from "../../simulations/partition/partition.ts";
@@ -13,6 +17,7 @@ import { report as reportSchema } from "../../simulations/report/schema.ts";
 import { run, SETUP_FILE, setupFile, type RunSetting } from "../../simulations/run.ts";
 import { summarise } from "../../simulations/report/summary.ts";
 import { integer, number, positive } from "../numbers.ts";
+import { withSettings } from "../settings.ts";
 import { interruptible, printResult } from "../output.ts";
 import { liveProgress } from "../progress.ts";
 
@@ -23,6 +28,7 @@ interface SimulateOptions {
   readonly clients: number;
   readonly rounds?: number;
   readonly seed?: number;
+  readonly model?: string;
   readonly preset?: string;
   readonly modalities?: string;
   readonly secureAggregation?: FederationConfig["secureAggregation"]["mode"];
@@ -33,6 +39,7 @@ interface SimulateOptions {
   readonly size?: number;
   readonly perSite: number;
   readonly partition: string;
+  readonly set?: string[];
   readonly workers?: number;
   readonly threads?: number;
   readonly out: string;
@@ -60,7 +67,6 @@ export function register(program: Command): void {
     .option("--data <dirs...>", "dataset folders; with --match those of that run unless given")
     .option("--eval-data <dir>", "score on this dataset instead of a held-out part")
     .option("--epochs <n>", "passes over the training samples", positive)
-    .option("--model <name>", "model name", "allulook4")
     .option("--match <report>", "report.json of a simulated run: as many examples, the same evaluation samples")
     .addHelpText("after", "\nExample: allulook train --match run/report.json --out central")
     .action(trainCommand);
@@ -69,12 +75,14 @@ export function register(program: Command): void {
 function shared(command: Command): Command {
   return command
     .option("--seed <n>", "seed of everything random in training", integer)
+    .option("--model <name>", "model of the table, or the .yaml file of a model of your own")
     .option("--preset <name>", "nano, tiny, small or base")
     .option("--size <pixels>", "height and width the model works at", integer)
     .option("--modalities <list>", "modalities to use, such as rgb,depth; the others are withheld")
     .option("--local-steps <n>", "optimizer steps of a client in a round", positive)
     .option("--batch-size <n>", "samples of one step", positive)
     .option("--learning-rate <x>", "of the client optimizer", number)
+    .option("--set <settings...>", "any other field of federation.yaml, such as training.optimizer.name=sgd")
     .option("--workers <n>", "training workers; default one per core", positive)
     .option("--threads <n>", "threads of one operation", positive)
     .requiredOption("--out <dir>", "where report, releases and transcripts go")
@@ -91,11 +99,8 @@ async function simulateCommand(options: SimulateOptions): Promise<void> {
       ? await generatedData(join(out, "data"), options.clients, options.perSite, size, seed)
       : null;
   const dirs = generated === null ? (options.data ?? []).map((dir) => resolve(dir)) : [generated];
-  const config = configured(given, options, {
-    seed,
-    labels: given === null ? await labelsOfFolders(dirs) : given.labels,
-    clients: options.clients,
-  });
+  const base = given ?? (await standard("simulation", options, await labelsOfFolders(dirs)));
+  const config = configured(base, given !== null, options, { seed, clients: options.clients });
   const { clients, evaluation } = await arrange(
     config,
     dirs,
@@ -107,13 +112,45 @@ async function simulateCommand(options: SimulateOptions): Promise<void> {
   await execute({ ...config, evaluation }, clients, dirs, generated !== null, out, options);
 }
 
-/** federation.yaml or the defaults, with what the options say instead. */
+/**
+ * The configuration of no file: the defaults of the model that `--model` names, by its name in the table or by the
+ * .yaml of a model of one's own, and of the data's labels those that it learns.
+ */
+async function standard(
+  federation: string,
+  options: Pick<SimulateOptions, "model">,
+  labels: FederationConfig["labels"],
+): Promise<FederationConfig> {
+  const { model = "allulook4" } = options;
+  const raw = { federation, labels, model: /\.ya?ml$/.test(model) ? { init: model } : { name: model } };
+  const config = parseConfig(federationConfig, await completeConfig(raw, process.cwd(), "options"), "options");
+  const { name, own } = config.model;
+  const heads: ReadonlySet<Head> = own === undefined ? new Set(factsOf(name)?.heads) : headsOf(own);
+  const learned = <T>(head: Head, names: T, none: T) => (heads.has(head) ? names : none);
+  return {
+    ...config,
+    labels: {
+      detection: learned("detection", labels.detection, []),
+      segmentation: learned("segmentation", labels.segmentation, []),
+      scene: learned("scene", labels.scene, []),
+      depth: learned("depth", depthFor(name, labels.depth), { kind: "none" }),
+    },
+  };
+}
+
+/** Metric depth is learned as relative depth by a model whose losses know neither scale nor shift. */
+function depthFor(name: string, depth: FederationConfig["labels"]["depth"]): FederationConfig["labels"]["depth"] {
+  const only = factsOf(name)?.depth;
+  return depth.kind === "metric" && only !== undefined ? { kind: only } : depth;
+}
+
+/** The base configuration, with what the options say instead; `given`: it stands in a federation.yaml. */
 function configured(
-  given: FederationConfig | null,
+  base: FederationConfig,
+  given: boolean,
   options: Omit<SimulateOptions, "clients" | "perSite" | "partition" | "data">,
-  fixed: { seed: number; labels: FederationConfig["labels"]; clients: number },
+  fixed: { seed: number; clients: number },
 ): FederationConfig {
-  const base = given ?? federationConfig.parse({ federation: "simulation", labels: fixed.labels });
   const { input, training, schedule } = base;
   const { localEpochs, ...steps } = training;
   const mode = options.secureAggregation ?? base.secureAggregation.mode;
@@ -121,7 +158,6 @@ function configured(
   const raw = {
     ...base,
     seed: fixed.seed,
-    labels: fixed.labels,
     model: { ...base.model, ...(options.preset !== undefined && { preset: options.preset }) },
     input: {
       size: options.size === undefined ? input.size : [options.size, options.size],
@@ -140,19 +176,18 @@ function configured(
     secureAggregation: { ...base.secureAggregation, mode },
     schedule: {
       ...schedule,
-      rounds: options.rounds ?? (given === null ? 5 : schedule.rounds),
+      rounds: options.rounds ?? (given ? schedule.rounds : 5),
       // A trusted coordinator may sum any number; secure sums have a least size that options cannot undo.
-      minSurvivors:
-        given === null && mode === "off" ? Math.min(schedule.minSurvivors, fixed.clients) : schedule.minSurvivors,
+      minSurvivors: !given && mode === "off" ? Math.min(schedule.minSurvivors, fixed.clients) : schedule.minSurvivors,
       cohort: {
         ...schedule.cohort,
-        min: given === null ? fixed.clients : Math.min(schedule.cohort.min, fixed.clients),
+        min: given ? Math.min(schedule.cohort.min, fixed.clients) : fixed.clients,
         max: Math.max(schedule.cohort.max, fixed.clients),
       },
     },
   };
   return checkFederationConfig(
-    parseConfig(federationConfig, raw, options.config ?? "options"),
+    parseConfig(federationConfig, withSettings(raw, options.set), options.config ?? "options"),
     options.config ?? "options",
   ).config;
 }
@@ -168,7 +203,7 @@ function partitioner(text: string, seed: number): Partitioner {
 }
 
 async function trainCommand(
-  options: Omit<SimulateOptions, "clients"> & { match?: string; epochs?: number; model: string },
+  options: Omit<SimulateOptions, "clients"> & { match?: string; epochs?: number },
 ): Promise<void> {
   const out = resolve(options.out);
   const matched = options.match === undefined ? null : await readMatched(options.match);
@@ -176,13 +211,7 @@ async function trainCommand(
     throw new CodedError("USAGE", "give --data or --match", { field: "data" });
   const dirs = options.data?.map((dir) => resolve(dir)) ?? [];
   const seed = options.seed ?? matched?.config.seed ?? 7;
-  const base =
-    matched?.config ??
-    parseConfig(
-      federationConfig,
-      { federation: "central", labels: await labelsOfFolders(dirs), model: { name: options.model } },
-      "options",
-    );
+  const base = matched?.config ?? (await standard("central", options, await labelsOfFolders(dirs)));
   const arranged =
     matched === null || options.data !== undefined
       ? await arrange(
@@ -195,7 +224,7 @@ async function trainCommand(
         )
       : { clients: matched.clients, evaluation: base.evaluation };
   const central = pooled(arranged.clients);
-  const batchSize = options.batchSize ?? base.training.batchSize;
+  const { batchSize } = configured(base, true, options, { seed, clients: base.schedule.cohort.min }).training;
   const steps =
     matched === null
       ? Math.ceil(((options.epochs ?? 10) * central.split.train.length) / batchSize)
@@ -203,8 +232,9 @@ async function trainCommand(
   const config = alone(
     configured(
       base,
+      true,
       { ...options, localSteps: options.localSteps ?? steps },
-      { seed, labels: base.labels, clients: base.schedule.cohort.min },
+      { seed, clients: base.schedule.cohort.min },
     ),
     arranged.evaluation,
   );
@@ -222,11 +252,11 @@ async function trainCommand(
 function alone(config: FederationConfig, evaluation: FederationConfig["evaluation"]): FederationConfig {
   return {
     ...config,
-    evaluation,
+    evaluation: { ...evaluation, every: 1 },
     strategy: { name: "fedavg", serverLearningRate: 1, serverMomentum: 0 },
     training: { ...config.training, proximal: 0 },
     clip: { norm: null, coordinate: 100 },
-    release: { ...config.release, dtype: "fp32" },
+    release: { ...config.release, dtype: "fp32", every: 1 },
     secureAggregation: { ...config.secureAggregation, mode: "off", maxWeight: 1 },
     schedule: {
       ...config.schedule,

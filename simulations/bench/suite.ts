@@ -56,6 +56,11 @@ export const BENCHMARKS: readonly Benchmark[] = [
     run: async () => (await import("./training.ts")).nanoTraining(),
   },
   {
+    name: "nano-step-phases",
+    what: "the phases of one such step, and inference of a batch, in one process with one thread",
+    run: async () => (await import("./step-phases.ts")).nanoStepPhases(),
+  },
+  {
     name: "federated-against-plain",
     what: "a 155k-param CNN at 10 clients of 32 pictures of 64x64, against the plain training loop",
     run: async () => (await import("./training.ts")).federatedAgainstPlain(),

@@ -2,6 +2,7 @@
  * Writes report.json, report.html and the pictures. The page is one file that asks nobody for anything: its content
  * security policy allows its own script and style, by hash, and pictures that are in it.
  */
+import { modelTitle } from "../../shared/config/models.ts";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -66,7 +67,7 @@ export async function reportPage(report: Report, pictures: readonly PicturePanel
         <meta charset="utf-8" />
         <meta http-equiv="Content-Security-Policy" content="${new Markup(policy)}" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>Federation report: ${report.model.name} ${report.model.preset}</title>
+        <title>Federation report: ${modelTitle(report.model)}</title>
         ${style.element}
       </head>
       <body>

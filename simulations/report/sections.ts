@@ -1,4 +1,5 @@
 /** The report's parts in words and pictures, as markup; its tables are in `tables.ts`. */
+import { modelTitle } from "../../shared/config/models.ts";
 import { HEAD_SCORE, HEADS, scoreOf } from "../../shared/release/scores.ts";
 import type { Chart } from "./charts.ts";
 import { HEAD_NAMES, percent, plural } from "./format.ts";
@@ -26,7 +27,7 @@ export function headings(report: Report): Markup {
   return html`<header>
     <h1>Federation report</h1>
     <p class="soft">
-      ${model.name} ${model.preset}, ${model.params.toLocaleString("en")}
+      ${modelTitle(model)}, ${model.params.toLocaleString("en")}
       params${data === undefined ? null : `, trained on ${data.name}; evaluation data ${data.evaluation}`}
     </p>
     <ul class="badges">

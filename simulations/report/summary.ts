@@ -1,4 +1,5 @@
 /** The report in a few lines for a terminal. */
+import { modelTitle } from "../../shared/config/models.ts";
 import type { Report } from "./schema.ts";
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
@@ -7,7 +8,7 @@ const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
 export function summarise(report: Report, files: { readonly html: string; readonly json: string }): string {
   const { model, rounds, release, data } = report;
   const lines = [
-    `${model.name} ${model.preset}, ${model.params.toLocaleString("en")} params; ${data?.name ?? "data"}${data?.generated === true ? " (generated, not real)" : ""}`,
+    `${modelTitle(model)}, ${model.params.toLocaleString("en")} params; ${data?.name ?? "data"}${data?.generated === true ? " (generated, not real)" : ""}`,
     `secure aggregation: ${report.secureAggregation}; privacy unit: ${report.privacy.unit}; engine: ${report.engine}`,
     "",
     table([

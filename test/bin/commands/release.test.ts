@@ -1,13 +1,12 @@
-import { afterAll, afterEach, beforeAll, expect, jest, test } from "@jest/globals";
-import { Command } from "commander";
+import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { register } from "../../../bin/commands/release.ts";
-import { reportError } from "../../../bin/output.ts";
 import { publish } from "../../../coordinator/release/publish.ts";
 import { key, World } from "../../fakes/release-world.ts";
+import { runCommand } from "./run-command.ts";
 
 const KEY = bytesToHex(key.publicKey);
 const COUNTS = { cohort: 4, survivors: 4, evaluated: 0, examples: 40 };
@@ -27,31 +26,7 @@ afterEach(() => {
   process.exitCode = 0;
 });
 
-/** Runs `allulook release verify …` in this process; stdout, stderr and exit code. */
-async function verify(...words: string[]): Promise<{ out: string; err: string; code: number }> {
-  const written = { out: "", err: "" };
-  process.exitCode = 0;
-  for (const [stream, name] of [
-    [process.stdout, "out"],
-    [process.stderr, "err"],
-  ] as const) {
-    jest.spyOn(stream, "write").mockImplementation((text) => {
-      written[name] += String(text);
-      return true;
-    });
-  }
-  const program = new Command("allulook").exitOverride();
-  register(program);
-  try {
-    await program.parseAsync(["release", "verify", ...words], { from: "user" });
-  } catch (error) {
-    process.exitCode = reportError(error, words.includes("--json"));
-  }
-  const code = Number(process.exitCode);
-  process.exitCode = 0;
-  jest.restoreAllMocks();
-  return { ...written, code };
-}
+const verify = (...words: string[]) => runCommand(register, "release", "verify", ...words);
 
 test("says in words what was checked, and whose key it is", async () => {
   const { out, code } = await verify(join(root, "2"), "--key", KEY);

@@ -1,0 +1,124 @@
+/** A release scored on datasets at hand: every site for itself, and all together. */
+import { basename, resolve } from "node:path";
+import { openDataset } from "../../client/data/open-dataset.ts";
+import { loadRelease } from "../../client/model-cache/load-model-folder.ts";
+import { loadEngine } from "../../models/engine/node/load.ts";
+import { MeanDepthMap } from "../../models/metrics/depth.ts";
+import { evaluateSites, type SiteSamples } from "../../models/metrics/evaluate.ts";
+import { geometryOf } from "../../models/preprocess/prepare.ts";
+import type { Dataset } from "../../models/preprocess/sample.ts";
+import { openModel } from "../../models/registry.ts";
+import type { PredictConfig } from "../../models/allulook4/predict.ts";
+import { chosenMetrics } from "../../shared/config/own-model.ts";
+import { CodedError } from "../../shared/errors.ts";
+import type { EvaluationReport } from "./tables.ts";
+
+export interface ReleaseEvaluation {
+  readonly model: string;
+  /** Dataset folders. */
+  readonly data: readonly string[];
+  /** Comma-separated; the others are withheld. */
+  readonly modalities?: string | undefined;
+  /** Folders of the pictures trained on: their mean depth map is scored beside the model. */
+  readonly trainingData?: readonly string[] | undefined;
+  readonly onSample?: (done: number, all: number) => void;
+}
+
+const BATCH = 8;
+
+/** @throws CodedError USAGE for unknown modalities, RELEASE_*, DATA_* */
+export async function evaluateRelease(options: ReleaseEvaluation): Promise<EvaluationReport> {
+  const { config: released, seed, params } = await loadRelease(resolve(options.model));
+  const input =
+    options.modalities === undefined
+      ? released.input
+      : { ...released.input, modalities: known(options.modalities, released.input.modalities) };
+  const config = { ...released, input };
+  const folders = await openAll(options.data, config);
+  const trained = await openAll(options.trainingData ?? [], config);
+  await loadEngine();
+  const built = await openModel(released, seed);
+  try {
+    built.setParams(params);
+    const all = folders.reduce((sum, { dataset }) => sum + dataset.size, 0);
+    const { pooled, sites } = await evaluateSites(
+      built,
+      config,
+      bySite(folders),
+      {
+        batchSize: BATCH,
+        meanDepth: trained.length === 0 ? null : await meanDepthOf(trained, config),
+        withheld: { text: !input.modalities.includes("text") },
+      },
+      (done) => options.onSample?.(done, all),
+    );
+    return {
+      metrics: chosenMetrics(released.model.own, pooled.metrics()),
+      details: pooled.details(),
+      examples: pooled.examples,
+      sites: sites.map(({ site, evaluation }) => ({
+        site,
+        examples: evaluation.examples,
+        metrics: chosenMetrics(released.model.own, evaluation.metrics()),
+      })),
+    };
+  } finally {
+    built.dispose();
+  }
+}
+
+interface Folder {
+  readonly name: string;
+  readonly dataset: Dataset;
+}
+
+async function openAll(dirs: readonly string[], config: PredictConfig): Promise<Folder[]> {
+  const names = dirs.map((dir) => basename(resolve(dir)));
+  return Promise.all(
+    dirs.map(async (dir, i) => ({
+      // Two folders of one name are told apart by their paths.
+      name: names.indexOf(names[i] as string) === names.lastIndexOf(names[i] as string) ? (names[i] as string) : dir,
+      dataset: await openDataset(resolve(dir), { labels: config.labels }),
+    })),
+  );
+}
+
+/** The sites that samples name, or a folder as one site where they name none. */
+function bySite(folders: readonly Folder[]): SiteSamples[] {
+  return folders.flatMap(({ name, dataset }) => {
+    const members = new Map<string, number[]>();
+    for (const [index, { site }] of dataset.entries.entries()) {
+      const label = site === null ? name : folders.length === 1 ? site : `${name}/${site}`;
+      const indices = members.get(label);
+      if (indices === undefined) members.set(label, [index]);
+      else indices.push(index);
+    }
+    return [...members].map(([site, indices]) => ({
+      site,
+      count: indices.length,
+      load: (i: number) => dataset.load(indices[i] as number),
+    }));
+  });
+}
+
+async function meanDepthOf(folders: readonly Folder[], config: PredictConfig): Promise<MeanDepthMap | null> {
+  if (config.labels.depth.kind === "none") return null;
+  const { contentHeight, contentWidth } = geometryOf(config);
+  const mean = new MeanDepthMap(contentWidth, contentHeight);
+  for (const { dataset } of folders) {
+    for (let index = 0; index < dataset.size; index++) {
+      const { depth, width, height } = await dataset.load(index);
+      if (depth !== null) mean.add(depth, width, height);
+    }
+  }
+  return mean;
+}
+
+function known<T extends string>(list: string, allowed: readonly T[]): T[] {
+  return list.split(",").map((name) => {
+    const found = allowed.find((modality) => modality === name);
+    if (found === undefined)
+      throw new CodedError("USAGE", `--modalities: expected some of ${allowed.join(",")}, got "${name}"`);
+    return found;
+  });
+}
