@@ -1,8 +1,9 @@
 /**
- * One site of five trains Allulook4 wrongly: the round goes on with the four others, the report names it and says why,
- * and the model is, to the bit and in every head, the one that the four make without it.
+ * One site of five trains Allulook4 wrongly, or runs software that gives everybody false shares: the round goes on with the
+ * four others, the report names it and says why, and the model is, to the bit, the one that the four make without it.
  */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openDataset } from "../../client/data/open-dataset.ts";
 import { createTrainer } from "../../client/training/allulook-trainer.ts";
@@ -12,7 +13,20 @@ import { loadEngine } from "../../models/engine/node/load.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import { simulateFederation, type SimulationResult } from "../../simulations/federation.ts";
-import { namesOf, scratch, smallConfig, writeSites } from "./small-federation.ts";
+import { Deployment } from "../../simulations/deployment.ts";
+import {
+  allReady,
+  COMMAND,
+  freePort,
+  namesOf,
+  roundOver,
+  scratch,
+  smallConfig,
+  trigger,
+  writeSites,
+} from "./small-federation.ts";
+
+const FALSE_SHARES = new URL("false-shares-hook.mjs", import.meta.url).href;
 
 const NAMES = namesOf(5);
 const BAD = NAMES[2] as ClientName;
@@ -21,11 +35,12 @@ let place: Awaited<ReturnType<typeof scratch>>;
 let config: FederationConfig;
 const trainers = new Map<ClientName, Trainer>();
 let without: SimulationResult;
+let datasets: string[];
 
 beforeAll(async () => {
   place = await scratch();
   config = smallConfig(0, { rounds: 1, cohort: { min: 4 } });
-  const datasets = await writeSites(place.dir, NAMES, 5);
+  datasets = await writeSites(place.dir, NAMES, 5);
   await loadEngine();
   for (const [i, clientName] of NAMES.entries()) {
     const dataset = await openDataset(datasets[i] as string, { labels: config.labels });
@@ -90,5 +105,39 @@ describe("a client whose training gives", () => {
       expect.arrayContaining(["segmentation", "detection", "depth", "scene"]),
     );
     expect(first?.examples).toBe(without.rounds[1]?.examples);
+  });
+});
+
+describe("a client process whose shares are false for everybody", () => {
+  test("costs each sum one repetition, is named, and leaves the model as it is without it", async () => {
+    const port = await freePort();
+    const manual = smallConfig(port, { rounds: 2, every: "manual", cohort: { min: 4 } });
+    const deployment = await Deployment.create(join(place.dir, "false-shares"), manual, COMMAND);
+    try {
+      await deployment.startCoordinator([]);
+      for (const [i, name] of NAMES.entries()) await deployment.addSite(name, datasets[i] as string);
+      for (const site of deployment.sites) {
+        deployment.startClient(site, site.name === BAD ? ["--import", FALSE_SHARES] : []);
+      }
+      // On a busy machine some accusations come when they are no longer needed.
+      const accused = new RegExp(`^(in the evaluation: )?${BAD} is accused by (site-[1245](, )?){2,4}$`);
+      const named = [{ client: BAD, code: "SECAGG_SHARE_FALSE", message: expect.stringMatching(accused) }];
+      await allReady({ deployment, sites: deployment.sites });
+      await trigger(deployment);
+      const zero = await roundOver(deployment, 0);
+      expect(zero).toMatchObject({ status: "completed", evaluated: 4 });
+      expect(zero.excluded).toEqual(named);
+      await allReady({ deployment, sites: deployment.sites });
+      await trigger(deployment);
+      const first = await roundOver(deployment, 1);
+      expect(first).toMatchObject({ status: "completed", attempts: 2, cohort: 4, survivors: 4, evaluated: 4 });
+      expect(first.excluded).toEqual(named);
+      const { version } = (await deployment.status()) ?? {};
+      expect(version).toBe(1);
+      const manifest = await readFile(join(deployment.folder, "releases", "1", "manifest.json"), "utf8");
+      expect((JSON.parse(manifest) as { paramsHash: string }).paramsHash).toBe(without.paramsHash);
+    } finally {
+      await deployment.stop();
+    }
   });
 });

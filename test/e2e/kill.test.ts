@@ -9,9 +9,14 @@ import type { ChildProcess } from "node:child_process";
 import type { RoundReport } from "../../coordinator/round/report.ts";
 import type { Transcript } from "../../shared/secagg/transcript.ts";
 import type { DurableEvent } from "../../coordinator/round/state.ts";
+import { FileBlobs } from "../../coordinator/store/blobs.ts";
+import type { Sha256 } from "../../shared/ids.ts";
+import { linksAfter } from "../../shared/release/link.ts";
+import type { ChainLink } from "../../shared/wire/release.ts";
 import { openPrismaStore } from "../../coordinator/store/prisma.ts";
 import type { Deployment, Site } from "../../simulations/deployment.ts";
 import { haltIn, PHASES, standOf, type PhaseName } from "./phase-watch.ts";
+import { storedState } from "./stored-state.ts";
 import {
   allReady,
   freePort,
@@ -115,9 +120,14 @@ describe("the coordinator is killed", () => {
     // Recruiting lasts only while somebody is missing.
     const missing = phase === "recruiting" ? disturbed.sites.slice(-1) : [];
     await away(disturbed, missing);
+    // All answer at once and are written down together: the phase lasts only while somebody keeps the others waiting.
+    const slow = phase === "advertising-keys" ? disturbed.sites.at(-1) : undefined;
+    const held = slow === undefined ? undefined : deployment.processes.get(slow.name);
+    held?.kill("SIGSTOP");
     await trigger(deployment);
     const halt = await haltIn(coordinator, deployment.paths.database, phase);
     await kill(deployment, "coordinator");
+    held?.kill("SIGCONT");
     found.push({ phase, round: halt.round, events: halt.events });
     await deployment.startCoordinator([]);
     for (const site of missing) deployment.startClient(site);
@@ -146,8 +156,33 @@ describe("the coordinator is killed", () => {
     expect(steps).toBeGreaterThan(CLIENTS);
   });
 
+  test("no blob is left that nothing refers to, and none is missing that something does", async () => {
+    const { deployment } = disturbed;
+    await deployment.stop();
+    const blobs = new FileBlobs(deployment.paths.blobs);
+    const orphan = await blobs.put(Buffer.from("of an attempt that a crash ended"));
+    // Between rounds a process that takes over collects everything.
+    await deployment.startCoordinator([]);
+    await deployment.stop();
+    const store = await openPrismaStore(deployment.paths.database);
+    try {
+      const { state, events } = storedState(await store.recover());
+      expect(standOf(events).phase).toBe("idle");
+      const links = (await store.versions()).map(({ link }) => JSON.parse(link) as ChainLink);
+      const kept = linksAfter(links, -1).flatMap(({ update, keyframe }) => [update?.sha256, keyframe?.sha256]);
+      // Sums are not kept unless asked for.
+      const live = [...state.serverStates, ...kept].filter((hash) => typeof hash === "string");
+      const found: string[] = [];
+      for await (const hash of blobs.list()) found.push(hash);
+      expect(found).not.toContain(orphan);
+      expect(found.toSorted()).toEqual([...new Set<string>(live)].toSorted());
+      for (const hash of found) await blobs.get(hash as Sha256);
+    } finally {
+      await store.close();
+    }
+  });
+
   test("every version is that of a federation that nobody disturbed", async () => {
-    await disturbed.deployment.stop();
     const seen = await versions(disturbed.deployment);
     const last = Math.max(...seen.keys());
     const config = smallConfig(await freePort(), { rounds: last, cohort: { min: CLIENTS } });
