@@ -237,7 +237,10 @@ describe("a deployment", () => {
     const releases = join(siteOf("ash"), "state", "releases");
     const { active } = JSON.parse(readFileSync(join(releases, "active.json"), "utf8")) as { active: number };
     const verify = ["release", "verify"] as const;
-    expect(await host("ash").allulook(...verify, join(releases, String(active)))).toMatchObject({ code: 0, stderr: "" });
+    expect(await host("ash").allulook(...verify, join(releases, String(active)))).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
     const newest = (await rounds()).findLast(({ status: outcome }) => outcome === "completed");
     const published = at("hub", "fed", "releases", String(newest?.round));
     expect(await net.hub.allulook(...verify, published)).toMatchObject({ code: 0, stderr: "" });
