@@ -52,6 +52,12 @@ for (const register of families) register(program);
 // exitOverride is not inherited by sub-commands that were made before it took effect.
 for (const command of program.commands) command.exitOverride();
 
+// Whoever reads the output may stop early, as `head` does.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

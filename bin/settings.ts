@@ -2,12 +2,22 @@
 import { parse } from "yaml";
 import { CodedError } from "../shared/errors.ts";
 
-/** A copy of `config` with fields replaced; values are YAML. Throws USAGE; the caller's schema judges the result. */
-export function withSettings<T extends object>(config: T, settings: readonly string[] = []): T {
+/**
+ * A copy of `config` with fields replaced; values are YAML. Throws USAGE; the caller's schema judges the result.
+ *
+ * @param elsewhere fields that have an option of their own, by the option
+ */
+export function withSettings<T extends object>(
+  config: T,
+  settings: readonly string[] = [],
+  elsewhere: Readonly<Record<string, string>> = {},
+): T {
   const copy = structuredClone(config);
   for (const setting of settings) {
     const [, path, text] = /^([\w.]+)=(.*)$/s.exec(setting) ?? [];
     if (path === undefined) throw new CodedError("USAGE", `--set: expected field=value, got "${setting}"`);
+    const option = Object.entries(elsewhere).find(([field]) => path === field || path.startsWith(`${field}.`))?.[1];
+    if (option !== undefined) throw new CodedError("USAGE", `--set ${path}: use ${option}`, { field: path });
     const keys = path.split(".");
     const last = keys.pop() as string;
     let at = copy as Record<string, unknown>;
@@ -16,7 +26,13 @@ export function withSettings<T extends object>(config: T, settings: readonly str
         throw new CodedError("USAGE", `--set: there is no ${path} in federation.yaml`, { field: path });
       at = at[key] as Record<string, unknown>;
     }
-    at[last] = valueOf(text as string, path);
+    // As a plain property, whatever it is called: the schema refuses what it does not know.
+    Object.defineProperty(at, last, {
+      value: valueOf(text as string, path),
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
   }
   return copy;
 }

@@ -27,10 +27,10 @@ export class SharedVectors implements HandedVectors {
   readonly #Memory: ArrayBufferConstructor | SharedArrayBufferConstructor;
   /** Memory that nobody uses. */
   #free: ArrayBufferLike[] = [];
-  /** Memory in which a vector is being made. */
-  readonly #lent = new Set<ArrayBufferLike>();
+  /** Memory in which a vector is being made, and what ends listening for its end. */
+  readonly #lent = new Map<ArrayBufferLike, () => void>();
   readonly #waiting = new Set<() => void>();
-  readonly #given = new Map<Sha256, Words>();
+  readonly #given = new Map<Sha256, { readonly words: Words; readonly during: Running | null }>();
   #running: Running | null = null;
 
   /**
@@ -52,16 +52,18 @@ export class SharedVectors implements HandedVectors {
     signal.throwIfAborted();
     const at = this.#free.findIndex((memory) => memory.byteLength === byteLength);
     const memory = this.#free.splice(at, at < 0 ? 0 : 1)[0] ?? new this.#Memory(byteLength);
-    this.#lent.add(memory);
     // Not used again: a thread may still be at work in it.
-    signal.addEventListener("abort", () => this.#back(memory), { once: true });
+    const ended = () => this.#back(memory);
+    signal.addEventListener("abort", ended, { once: true });
+    this.#lent.set(memory, () => signal.removeEventListener("abort", ended));
     return this.#words(memory, 0, length);
   };
 
   /** An uploaded vector, under the name that its client gave it. */
   adopt(name: Sha256, bytes: Uint8Array): void {
     if (this.#running?.added.has(name) === true) return;
-    this.#given.set(name, this.#words(bytes.buffer, bytes.byteOffset, (8 * bytes.length) / this.#wordBits));
+    const words = this.#words(bytes.buffer, bytes.byteOffset, (8 * bytes.length) / this.#wordBits);
+    this.#given.set(name, { words, during: this.#running });
   }
 
   /** Adds a vector once its step counts: from then on it is part of the sum, whatever becomes of its client. */
@@ -83,16 +85,18 @@ export class SharedVectors implements HandedVectors {
     return running.words;
   }
 
-  /** When another session begins, the memory of the sum before is free and what was given for it is of no more use. */
+  /** When another session begins, the memory of the sum before is free and what never counted is of no more use. */
   #session(sid: string): Running {
     if (this.#running?.sid === sid) return this.#running;
     if (this.#running?.words) this.#free.push(this.#running.words.buffer);
+    // What came last may already be the new session's: it is heard of before anything of it counts.
+    for (const [name, { during }] of this.#given) if (during !== this.#running) this.#given.delete(name);
     this.#running = { sid, added: new Set(), words: null, taken: false };
     return this.#running;
   }
 
   #add(running: Running, name: Sha256): void {
-    const vector = this.#given.get(name);
+    const vector = this.#given.get(name)?.words;
     if (vector === undefined) return;
     this.#given.delete(name);
     running.added.add(name);
@@ -106,7 +110,11 @@ export class SharedVectors implements HandedVectors {
   }
 
   #back(memory: ArrayBufferLike): void {
-    if (this.#lent.delete(memory)) for (const go of this.#waiting) go();
+    const forget = this.#lent.get(memory);
+    if (forget === undefined) return;
+    forget();
+    this.#lent.delete(memory);
+    for (const go of this.#waiting) go();
   }
 
   #turn(signal: AbortSignal): Promise<void> {

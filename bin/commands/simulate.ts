@@ -187,10 +187,13 @@ function configured(
     },
   };
   return checkFederationConfig(
-    parseConfig(federationConfig, withSettings(raw, options.set), options.config ?? "options"),
+    parseConfig(federationConfig, withSettings(raw, options.set, ELSEWHERE), options.config ?? "options"),
     options.config ?? "options",
   ).config;
 }
+
+/** What data and clients are made and arranged by, before single fields are set. */
+const ELSEWHERE = { seed: "--seed", "input.size": "--size", "model.name": "--model" };
 
 function partitioner(text: string, seed: number): Partitioner {
   if (text === "site") return { by: "site" };

@@ -138,11 +138,20 @@ export class Driver {
       while (this.#queue.length > 0 && !this.#closed) {
         // What other clients sent at the same time joins this batch: one write to disk for all.
         await this.#parts.pause();
-        await this.#batch(this.#queue.splice(0));
+        const batch = this.#queue.splice(0);
+        try {
+          await this.#batch(batch);
+        } catch (error) {
+          for (const { reject } of batch) reject(closing());
+          throw error;
+        }
       }
     } catch (error) {
+      if (this.#closed) return;
       this.#parts.observer.trouble?.("the round's loop", error);
-      throw error;
+      // Nothing more is decided by a state that contradicts itself: the next process begins from what is durable.
+      this.#finished.reject(error);
+      await this.close();
     } finally {
       this.#turning = false;
     }
@@ -294,10 +303,10 @@ function refusalOf(state: FederationState, event: RoundEvent): CodedError | null
 function openFinished(): {
   readonly promise: Promise<Reason>;
   readonly resolve: (reason: Reason) => void;
-  readonly reject: (error: CodedError) => void;
+  readonly reject: (error: unknown) => void;
 } {
   let resolve: (reason: Reason) => void = () => undefined;
-  let reject: (error: CodedError) => void = () => undefined;
+  let reject: (error: unknown) => void = () => undefined;
   const promise = new Promise<Reason>((...settle) => {
     [resolve, reject] = settle;
   });

@@ -87,17 +87,24 @@ function inner(model: tf.LayersModel): tf.LayersModel {
 }
 
 function checkSize(model: tf.LayersModel): void {
-  let values = 0;
-  for (const layer of model.layers) {
-    for (const shape of shapesOf(layer)) {
-      values += shape.slice(1).reduce<number>((product, side) => product * (side ?? 1), 1);
-    }
-  }
+  const values = valuesIn(model);
   if (values <= MAX_VALUES) return;
   throw new CodedError("MODEL_LARGE", `one picture makes ${values} values in the model's layers`, {
     expected: MAX_VALUES,
     got: values,
   });
+}
+
+/** Values of all layers' outputs for one picture; a model among the layers counts with its own. */
+function valuesIn(model: tf.LayersModel): number {
+  let values = 0;
+  for (const layer of model.layers) {
+    if (layer instanceof tf.LayersModel) values += valuesIn(inner(layer));
+    for (const shape of shapesOf(layer)) {
+      values += shape.slice(1).reduce<number>((product, side) => product * (side ?? 1), 1);
+    }
+  }
+  return values;
 }
 
 function shapesOf(layer: tf.layers.Layer): (number | null)[][] {

@@ -8,6 +8,8 @@ import { CodedError } from "../errors.ts";
 /** Characters of a topology's JSON; MobileNet v2 has 120,000. */
 export const MAX_TOPOLOGY = 1 << 20;
 const MAX_LAYERS = 2000;
+/** Of the layers of one model. */
+const MAX_CALLS = 2 * MAX_LAYERS;
 const MAX_NESTING = 40;
 
 interface Described {
@@ -120,6 +122,7 @@ interface Call {
 function checkGraph(config: unknown): void {
   const { layers } = isObject(config) ? config : {};
   if (!Array.isArray(layers)) throw new CodedError("MODEL_TOPOLOGY", "a model in the topology has no list of layers");
+  if (layers.length > MAX_LAYERS) throw new CodedError("MODEL_TOPOLOGY", `more than ${MAX_LAYERS} layers`);
   const calls = new Map<string, number>();
   let waiting: Call[] = [];
   for (const layer of layers as unknown[]) {
@@ -132,6 +135,8 @@ function checkGraph(config: unknown): void {
     }
     // Inputs and whole models have been called once when they are made.
     calls.set(name, typeof kind === "string" && CONTAINERS.has(kind) ? 1 : 0);
+    if (waiting.length + nodes.length > MAX_CALLS)
+      throw new CodedError("MODEL_TOPOLOGY", `a model's layers are called more than ${MAX_CALLS} times`);
     waiting.push(...(nodes as unknown[]).map((node) => callOf(name, node)));
   }
   while (waiting.length > 0) {

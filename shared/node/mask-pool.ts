@@ -63,8 +63,9 @@ export class MaskPool {
     if (idlest && (idlest.thread.load === 0 || this.#lanes.length === this.#size)) return idlest;
     const worker = new Worker(WORKER);
     const lane = { worker, thread: new Thread(worker) };
-    worker.on("error", (error) => {
-      lane.thread.fail(error);
+    worker.on("error", (error) => lane.thread.fail(error));
+    worker.on("exit", (code) => {
+      lane.thread.fail(new Error(`the masking thread ended with code ${code}`));
       // Nobody answers there any more: the next vector gets another thread.
       const at = this.#lanes.indexOf(lane);
       if (at >= 0) this.#lanes.splice(at, 1);

@@ -14,6 +14,16 @@ describe("settings from the command line", () => {
     expect(config.training.batchSize).toBe(8);
   });
 
+  test("leave what has an option to that option", () => {
+    const elsewhere = { seed: "--seed", clip: "--clip" };
+    for (const setting of ["seed=8", "clip.norm=1"])
+      expect(() => withSettings(config, [setting], elsewhere)).toThrow(/use --(seed|clip)/);
+  });
+
+  test("keep a last key that is special to JavaScript, for the schema to refuse", () => {
+    expect(Object.keys(withSettings(config, ["training.__proto__={}"]).training)).toContain("__proto__");
+  });
+
   test.each(["training.batchSize", "traning.batchSize=2", "seed.of.all=1", "training.batchSize=[1", "__proto__.x=1"])(
     "refuse %s",
     (setting) => {

@@ -79,4 +79,30 @@ describe("vectors in the coordinator's own memory", () => {
     // A thread may still write to what was held.
     expect((await next).buffer).not.toBe(held.buffer);
   });
+
+  test("an end that comes late frees nobody else's place", async () => {
+    const vectors = new SharedVectors(32, 0, 0);
+    const [first, third] = [new AbortController(), new AbortController()];
+    const vector = await vectors.room(1, first.signal);
+    vectors.adopt(name(1), bytesOf(vector));
+    vectors.sum("a", [name(1)]);
+    vectors.adopt(name(2), bytesOf(await made(vectors, 3)));
+    // The first one's memory is lent again.
+    vectors.sum("b", [name(2)]);
+    await vectors.room(1, never);
+    first.abort();
+    const waiting = vectors.room(1, third.signal);
+    third.abort(new Error("still waiting"));
+    await expect(waiting).rejects.toThrow("still waiting");
+  });
+
+  test("what never counted is given up once the session after next begins", async () => {
+    const vectors = new SharedVectors(32, 0);
+    vectors.adopt(name(1), bytesOf(await made(vectors, 1)));
+    vectors.adopt(name(2), bytesOf(await made(vectors, 2)));
+    expect([...vectors.sum("a", [name(1)])]).toEqual([1]);
+    vectors.adopt(name(3), bytesOf(await made(vectors, 3)));
+    expect([...vectors.sum("b", [name(3)])]).toEqual([3]);
+    expect(() => vectors.sum("c", [name(2)])).toThrow(expect.objectContaining({ code: "WIRE_HASH" }));
+  });
 });

@@ -177,6 +177,18 @@ describe("what is refused", () => {
     }
   });
 
+  test("a graph that calls its layers more often than any model does, before it is put together", async () => {
+    const one = own();
+    const calls = Array.from({ length: 10_000 }, (_, i) => [["norm", i, 0, {}]]);
+    const text = JSON.stringify(one.topology).replace(
+      '"inbound_nodes":[[["norm",0,0,{}]]]',
+      `"inbound_nodes":${JSON.stringify(calls)}`,
+    );
+    expect(text).toContain('["norm",9999,0,{}]');
+    const topology = JSON.parse(text) as OwnModel["topology"];
+    await expect(openModel(configOf({ ...one, topology }), 7)).rejects.toThrow(/called more than/);
+  });
+
   test("what TensorFlow.js cannot build", async () => {
     const model = own();
     const text = JSON.stringify(model.topology);
@@ -207,6 +219,14 @@ describe("what is refused", () => {
     await refused({ ...own(), topology }, "MODEL_LARGE");
     const wide = JSON.stringify(own().topology).replace('"filters":4', '"filters":400000');
     await refused({ ...own(), topology: JSON.parse(wide) as OwnModel["topology"] }, "MODEL_LARGE");
+    // The same values in a model inside the model.
+    const inside = tf.sequential({ name: "inside" });
+    inside.add(tf.layers.conv2d({ name: "wide", filters: 4, kernelSize: 1, inputShape: [40, 52, 3] }));
+    inside.add(tf.layers.conv2d({ name: "narrow", filters: 2, kernelSize: 1 }));
+    const picture = tf.input({ shape: [40, 52, 3], name: "picture" });
+    const nested = own({}, tf.model({ inputs: picture, outputs: node(inside, picture) }));
+    const hidden = JSON.stringify(nested.topology).replace('"filters":4', '"filters":400000');
+    await refused({ ...nested, topology: JSON.parse(hidden) as OwnModel["topology"] }, "MODEL_LARGE");
     expect(tf.memory().numBytes).toBeLessThan(before + 100e6);
   });
 
