@@ -5,13 +5,14 @@ import { parse, YAMLParseError } from "yaml";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
 import { factsOf, MODEL_NAMES, withModelDefaults } from "../shared/config/models.ts";
 import { headsOf } from "../shared/config/own-model.ts";
-import { parseConfig } from "../shared/config/parse.ts";
+import { invalidField, parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
 import { proveHeadroom } from "../shared/quantize/fixed-point.ts";
 import { limbsFor } from "../shared/quantize/limbs.ts";
 import { HEAD_METRICS, HEADS, type Head } from "../shared/release/scores.ts";
 import { checkThresholds } from "../shared/secagg/thresholds.ts";
 import { completeConfig } from "./own-model.ts";
+import { checkTrainingFeatures } from "./training-features.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
 export interface CheckedConfig {
@@ -58,6 +59,7 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
     parseSchedule(config.schedule.every);
     checkStopRule(config);
     checkTraining(config);
+    checkTrainingFeatures(config);
     checkModel(config);
     checkListen(config);
     return { config: withProximal(config), tolerated };
@@ -75,16 +77,17 @@ function withProximal(config: FederationConfig): FederationConfig {
 
 function checkModelName({ model: { name, own } }: FederationConfig): void {
   if (own === undefined && factsOf(name) === null) {
-    throw invalid("model.name", `${MODEL_NAMES.join(", ")}, or init: the .yaml file of a model of your own`, name);
+    throw invalidField("model.name", `${MODEL_NAMES.join(", ")}, or init: the .yaml file of a model of your own`, name);
   }
 }
 
 function checkCohort({ schedule, secureAggregation: { mode } }: FederationConfig): number {
   const { cohort, minSurvivors } = schedule;
   if (mode !== "off") return checkThresholds({ mode, minSurvivors, cohort });
-  if (cohort.max < cohort.min) throw invalid("schedule.cohort.max", `at least cohort.min (${cohort.min})`, cohort.max);
+  if (cohort.max < cohort.min)
+    throw invalidField("schedule.cohort.max", `at least cohort.min (${cohort.min})`, cohort.max);
   if (minSurvivors > cohort.min) {
-    throw invalid("schedule.minSurvivors", `at most cohort.min (${cohort.min})`, minSurvivors);
+    throw invalidField("schedule.minSurvivors", `at most cohort.min (${cohort.min})`, minSurvivors);
   }
   return cohort.min - minSurvivors;
 }
@@ -98,26 +101,26 @@ function checkStopRule({ schedule: { untilMetric } }: FederationConfig): void {
   if (untilMetric === null) return;
   const { head, metric, atLeast, atMost } = untilMetric;
   const known: readonly string[] = HEAD_METRICS[head];
-  if (!known.includes(metric)) throw invalid("schedule.untilMetric.metric", `one of ${known.join(", ")}`, metric);
+  if (!known.includes(metric)) throw invalidField("schedule.untilMetric.metric", `one of ${known.join(", ")}`, metric);
   if ((atLeast === undefined) === (atMost === undefined)) {
-    throw invalid("schedule.untilMetric", "one of atLeast and atMost", JSON.stringify({ atLeast, atMost }));
+    throw invalidField("schedule.untilMetric", "one of atLeast and atMost", JSON.stringify({ atLeast, atMost }));
   }
 }
 
 function checkTraining({ labels, training, strategy, evaluation }: FederationConfig): void {
   const heads = labels.detection.length + labels.segmentation.length + labels.scene.length;
   if (heads === 0 && labels.depth.kind === "none") {
-    throw invalid("labels", "classes for at least one head, or depth", "none");
+    throw invalidField("labels", "classes for at least one head, or depth", "none");
   }
   for (const head of ["detection", "segmentation", "scene"] as const) {
     const twice = labels[head].find((name, i) => labels[head].indexOf(name) !== i);
-    if (twice !== undefined) throw invalid(`labels.${head}`, "every class once", twice);
+    if (twice !== undefined) throw invalidField(`labels.${head}`, "every class once", twice);
   }
   if (strategy.name === "fedprox" && training.proximal > 0 && training.proximal !== strategy.mu) {
-    throw invalid("training.proximal", `0 or strategy.mu (${strategy.mu})`, training.proximal);
+    throw invalidField("training.proximal", `0 or strategy.mu (${strategy.mu})`, training.proximal);
   }
   checkLosses(labels, training.losses);
-  if (evaluation.holdout > 0.9) throw invalid("evaluation.holdout", "at most 0.9", evaluation.holdout);
+  if (evaluation.holdout > 0.9) throw invalidField("evaluation.holdout", "at most 0.9", evaluation.holdout);
 }
 
 /** Losses that say where metric depth is; all others leave its scale or shift open. */
@@ -126,14 +129,14 @@ const FIXES_METRES = new Set<string>(["l1", "l2", "scaleInvariant", "edgeGuided"
 function checkLosses(labels: FederationConfig["labels"], losses: FederationConfig["training"]["losses"]): void {
   const { detection, depth } = losses;
   if (labels.detection.length > 0 && !detection.includes("focal") && !detection.includes("crossEntropy")) {
-    throw invalid("training.losses.detection", "focal or crossEntropy, or nothing learns the classes", detection);
+    throw invalidField("training.losses.detection", "focal or crossEntropy, or nothing learns the classes", detection);
   }
   if (labels.depth.kind === "none") return;
   if (depth.every((name) => name === "smoothness")) {
-    throw invalid("training.losses.depth", "another loss beside smoothness, which knows no truth", depth);
+    throw invalidField("training.losses.depth", "another loss beside smoothness, which knows no truth", depth);
   }
   if (labels.depth.kind === "metric" && !depth.some((name) => FIXES_METRES.has(name))) {
-    throw invalid("training.losses.depth", `one of ${[...FIXES_METRES].join(", ")}, as depth is metric`, depth);
+    throw invalidField("training.losses.depth", `one of ${[...FIXES_METRES].join(", ")}, as depth is metric`, depth);
   }
 }
 
@@ -142,32 +145,24 @@ function checkModel({ model, labels, input, training }: FederationConfig): void 
   const { name, init, own } = model;
   const facts = factsOf(name);
   if (own === undefined && init !== "random")
-    throw invalid("model.init", "a .yaml file read with federation.yaml", init);
+    throw invalidField("model.init", "a .yaml file read with federation.yaml", init);
   const heads: ReadonlySet<Head> = own === undefined ? new Set(facts?.heads) : headsOf(own);
   const wanted = HEADS.filter((head) => (head === "depth" ? labels.depth.kind !== "none" : labels[head].length > 0));
   const lacking = wanted.find((head) => !heads.has(head));
   if (lacking !== undefined)
-    throw invalid(`labels.${lacking}`, `no more than ${name} learns: ${[...heads].join(", ")}`, lacking);
+    throw invalidField(`labels.${lacking}`, `no more than ${name} learns: ${[...heads].join(", ")}`, lacking);
   if (facts?.depth !== undefined && labels.depth.kind === "metric") {
-    throw invalid("labels.depth.kind", `${facts.depth}, all that ${name} can learn`, labels.depth.kind);
+    throw invalidField("labels.depth.kind", `${facts.depth}, all that ${name} can learn`, labels.depth.kind);
   }
   const idle = own === undefined ? undefined : [...heads].find((head) => !wanted.includes(head));
-  if (idle !== undefined) throw invalid(`labels.${idle}`, `something for the output that ${name} has`, "nothing");
+  if (idle !== undefined) throw invalidField(`labels.${idle}`, `something for the output that ${name} has`, "nothing");
   const strange =
     facts === null ? undefined : input.modalities.find((modality) => !facts.modalities.includes(modality));
-  if (strange !== undefined) throw invalid("input.modalities", facts?.modalities.join(", ") ?? "", strange);
+  if (strange !== undefined) throw invalidField("input.modalities", facts?.modalities.join(", ") ?? "", strange);
   if (name !== "allulook4" && training.trainable !== "all")
-    throw invalid("training.trainable", "all", training.trainable);
+    throw invalidField("training.trainable", "all", training.trainable);
 }
 
 function checkListen({ listen: { tls, behindProxy } }: FederationConfig): void {
-  if (tls !== null && behindProxy) throw invalid("listen.behindProxy", "false where tls is given", behindProxy);
-}
-
-function invalid(field: string, expected: string, got: unknown): CodedError {
-  return new CodedError("CONFIG_INVALID", `${field}: expected ${expected}, got ${String(got)}`, {
-    field,
-    expected,
-    got,
-  });
+  if (tls !== null && behindProxy) throw invalidField("listen.behindProxy", "false where tls is given", behindProxy);
 }

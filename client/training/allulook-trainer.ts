@@ -154,7 +154,7 @@ class AllulookTrainer implements Trainer {
         while (queue.length < wanted) queue.push(...rng.shuffled(this.#split.train));
         const drawn = queue.splice(0, wanted);
         const samples = await Promise.all(drawn.map((index) => this.#cache.get(index)));
-        const views = samples.map((sample) => randomView(sample, rng, depthUse));
+        const views = samples.map((sample) => randomView(sample, rng, depthUse, training.augmentation));
         const stage = this.#stageAt(job.round, step / steps);
         if (step > 0 && stage !== this.#stageAt(job.round, (step - 1) / steps)) {
           // What the optimizer remembers of the stage before must not move its weights any more.

@@ -3,20 +3,18 @@ import { type PreparedSample, prepareSample } from "../../models/preprocess/prep
 import type { Dataset } from "../../models/preprocess/sample.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 
+type Config = Pick<FederationConfig, "model" | "input" | "labels" | "training">;
+
 const LIMIT_BYTES = 512 * 2 ** 20;
 
 export class SampleCache {
   readonly #dataset: Dataset;
-  readonly #config: Pick<FederationConfig, "model" | "input" | "labels">;
+  readonly #config: Config;
   readonly #limit: number;
   readonly #held = new Map<number, PreparedSample>();
   #bytes = 0;
 
-  constructor(
-    dataset: Dataset,
-    config: Pick<FederationConfig, "model" | "input" | "labels">,
-    limitBytes = LIMIT_BYTES,
-  ) {
+  constructor(dataset: Dataset, config: Config, limitBytes = LIMIT_BYTES) {
     this.#dataset = dataset;
     this.#config = config;
     this.#limit = limitBytes;
@@ -25,7 +23,9 @@ export class SampleCache {
   async get(index: number): Promise<PreparedSample> {
     const known = this.#held.get(index);
     if (known !== undefined) return known;
-    const sample = prepareSample(await this.#dataset.load(index), this.#config);
+    const { flip } = this.#config.training.augmentation;
+    const words = flip.probability > 0 ? flip.words : null;
+    const sample = prepareSample(await this.#dataset.load(index), this.#config, words);
     this.#held.set(index, sample);
     this.#bytes += sample.bytes;
     for (const [oldest, held] of this.#held) {

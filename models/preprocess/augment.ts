@@ -1,33 +1,42 @@
 /**
  * Augmentation and modality dropout: what is drawn for one sample before it enters a batch. Geometry is separable
- * (zoom, shift), so that picture, depth, masks and boxes follow through the same two index tables. Nothing is mirrored:
- * captions say "left" and "right", and a fixed camera's scenes have a layout that is worth learning.
+ * (zoom, shift, mirror), so that picture, depth, masks and boxes follow through the same two index tables. Nothing is
+ * mirrored unless asked for: captions say "left" and "right", and a fixed camera's scenes have a layout that is worth
+ * learning.
  */
+import type { Augmentation } from "../../shared/config/augmentation.ts";
 import type { Rng } from "../../shared/rng/rng.ts";
 import type { Geometry, PreparedSample } from "./prepare.ts";
+
+/** A part of the map, as fractions of the sides. */
+export interface Rectangle {
+  readonly top: number;
+  readonly left: number;
+  readonly bottom: number;
+  readonly right: number;
+}
 
 /** How one sample is rendered into a batch. */
 export interface View {
   /** Source column of every column, source row of every row; -1: outside. */
   readonly columns: Int32Array;
   readonly rows: Int32Array;
-  /** x' = x * scale + shift, in model pixels, for boxes. */
+  /** x' = x * scale + shift, in model pixels, for boxes; a negative scale mirrors. */
   readonly x: { readonly scale: number; readonly shift: number };
   readonly y: { readonly scale: number; readonly shift: number };
   /** Normalised pixel value = (byte / 255 - mean) / deviation, times contrast, plus brightness. */
   readonly contrast: number;
   readonly brightness: number;
+  /** What of each pixel's difference from its own grey stays; then what is added to red, green and blue. */
+  readonly saturation: number;
+  readonly tint: readonly [number, number, number];
   readonly present: { readonly rgb: boolean; readonly text: boolean; readonly depth: boolean };
-  /** Rectangles of the map whose depth is withheld though depth is present; as fractions of the sides. */
-  readonly holes: readonly {
-    readonly top: number;
-    readonly left: number;
-    readonly bottom: number;
-    readonly right: number;
-  }[];
+  /** Where depth is withheld though depth is present. */
+  readonly holes: readonly Rectangle[];
+  /** Where the picture is blank. */
+  readonly cuts: readonly Rectangle[];
 }
 
-const ZOOM = [0.9, 1.1] as const;
 /** Depth from the picture is learned where depth is withheld. */
 const DEPTH_WITHHELD = { asTarget: 0.6, otherwise: 0.25 } as const;
 const TEXT_WITHHELD = 0.3;
@@ -35,6 +44,7 @@ const TEXT_WITHHELD = 0.3;
 const RGB_WITHHELD = 0.1;
 
 const IDENTITY = { scale: 1, shift: 0 } as const;
+const NO_TINT = [0, 0, 0] as const;
 
 /** The sample as it is, with the given modalities. */
 export function plainView(
@@ -50,58 +60,103 @@ export function plainView(
     y: IDENTITY,
     contrast: 1,
     brightness: 0,
+    saturation: 1,
+    tint: NO_TINT,
     present: {
       rgb: sample.rgb !== null,
       depth: sample.depth !== null && withheld.depth !== true,
       text: sample.text !== null && withheld.text !== true,
     },
     holes,
+    cuts: [],
   };
 }
 
-/** A random view for training. Draws the same number of values whatever the sample holds, so streams stay aligned. */
+/**
+ * A random view for training. Draws the same number of values whatever the sample holds, so streams stay aligned; what
+ * is turned off draws nothing.
+ */
 export function randomView(
   sample: PreparedSample,
   rng: Rng,
   depthUse: { readonly input: boolean; readonly target: boolean },
+  augmentation: Augmentation,
 ): View {
   const { geometry } = sample;
-  const zoom = Math.exp(between(rng, Math.log(ZOOM[0]), Math.log(ZOOM[1])));
-  const x = axis(rng, geometry.contentWidth, zoom);
-  const y = axis(rng, geometry.contentHeight, zoom);
-  const contrast = Math.exp(between(rng, -0.2, 0.2));
-  const brightness = between(rng, -0.2, 0.2);
+  const zoom = Math.exp(between(rng, Math.log(augmentation.zoom[0]), Math.log(augmentation.zoom[1])));
+  const stretch = augmentation.aspect > 1 ? Math.exp(either(rng, Math.log(augmentation.aspect)) / 2) : 1;
+  const unmirrored = axis(rng, geometry.contentWidth, zoom * stretch);
+  const y = axis(rng, geometry.contentHeight, zoom / stretch);
+  const mirrored = chance(rng, augmentation.flip.probability);
+  const x = mirrored ? { scale: -unmirrored.scale, shift: geometry.contentWidth - unmirrored.shift } : unmirrored;
+  const light = randomLight(rng, augmentation);
   const withholdDepth = rng.uniform() < (depthUse.target ? DEPTH_WITHHELD.asTarget : DEPTH_WITHHELD.otherwise);
   const withholdText = rng.uniform() < TEXT_WITHHELD;
   const withholdRgb = rng.uniform() < RGB_WITHHELD;
   const holes = randomHoles(rng);
+  const cuts = randomCuts(rng, augmentation.cutout);
+  const text = mirrored ? sample.mirroredText : sample.text;
   const depth = depthUse.input && sample.depth !== null && (!withholdDepth || sample.rgb === null);
   return {
     columns: indices(geometry.width, geometry.contentWidth, x),
     rows: indices(geometry.height, geometry.contentHeight, y),
     x,
     y,
-    contrast,
-    brightness,
+    ...light,
     present: {
       rgb: sample.rgb !== null && !(withholdRgb && depth),
       depth,
-      text: sample.text !== null && !withholdText,
+      text: text !== null && !withholdText,
     },
     holes: depth && depthUse.target ? holes : [],
+    cuts,
   };
+}
+
+/** How the picture's colours change. */
+export function randomLight(
+  rng: Rng,
+  { contrast, brightness, saturation, tint }: Pick<Augmentation, "contrast" | "brightness" | "saturation" | "tint">,
+): Pick<View, "contrast" | "brightness" | "saturation" | "tint"> {
+  return {
+    contrast: Math.exp(either(rng, contrast)),
+    brightness: either(rng, brightness),
+    saturation: saturation > 0 ? 1 + either(rng, saturation) : 1,
+    tint: tint > 0 ? [either(rng, tint), either(rng, tint), either(rng, tint)] : NO_TINT,
+  };
+}
+
+/** Rectangles to blank, each side a quarter of the longest to the longest; none in most pictures where it is rare. */
+export function randomCuts(rng: Rng, { probability, count, side }: Augmentation["cutout"]): Rectangle[] {
+  if (probability === 0) return [];
+  const cut = chance(rng, probability);
+  const cuts = Array.from({ length: count }, () => randomRectangle(rng, side / 4, side));
+  return cut ? cuts : [];
 }
 
 /** One to three rectangles, each side an eighth to a third of the picture's. */
 export function randomHoles(rng: Rng): View["holes"] {
   const count = 1 + rng.below(3);
-  return Array.from({ length: 3 }, () => {
-    const height = between(rng, 1 / 8, 1 / 3);
-    const width = between(rng, 1 / 8, 1 / 3);
-    const top = rng.uniform() * (1 - height);
-    const left = rng.uniform() * (1 - width);
-    return { top, left, bottom: top + height, right: left + width };
-  }).slice(0, count);
+  return Array.from({ length: 3 }, () => randomRectangle(rng, 1 / 8, 1 / 3)).slice(0, count);
+}
+
+/** Sides of between `low` and `high` of the map's. */
+function randomRectangle(rng: Rng, low: number, high: number): Rectangle {
+  const height = between(rng, low, high);
+  const width = between(rng, low, high);
+  const top = rng.uniform() * (1 - height);
+  const left = rng.uniform() * (1 - width);
+  return { top, left, bottom: top + height, right: left + width };
+}
+
+/** Uniform in [-most, most). */
+function either(rng: Rng, most: number): number {
+  return between(rng, -most, most);
+}
+
+/** Draws nothing where there is no choice. */
+function chance(rng: Rng, probability: number): boolean {
+  return probability > 0 && rng.uniform() < probability;
 }
 
 function between(rng: Rng, low: number, high: number): number {
@@ -126,8 +181,8 @@ function indices(side: number, content: number, { scale, shift }: Axis): Int32Ar
   });
 }
 
-/** The rows and columns of the map that a hole covers. */
-export function holePixels(hole: View["holes"][number], geometry: Geometry) {
+/** The rows and columns of the map that a rectangle covers. */
+export function holePixels(hole: Rectangle, geometry: Geometry) {
   return {
     top: Math.floor(hole.top * geometry.contentHeight),
     bottom: Math.ceil(hole.bottom * geometry.contentHeight),

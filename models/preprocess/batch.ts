@@ -4,7 +4,7 @@
  */
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { DepthGuide } from "../losses/depth.ts";
-import { holePixels, type View } from "./augment.ts";
+import { holePixels, type Rectangle, type View } from "./augment.ts";
 import { depthScale, normalisedDepth, type DepthScale } from "./depth.ts";
 import { drawBoxes, type BoxCells } from "./box-targets.ts";
 import type { Geometry, PreparedSample } from "./prepare.ts";
@@ -109,7 +109,10 @@ export function renderBatch(
     batch.presence.set([view.present.rgb ? 1 : 0, view.present.depth ? 1 : 0, view.present.text ? 1 : 0], i * 3);
     if (view.present.rgb)
       drawRgb(sample, view, batch.rgb.subarray(i * height * width * 3, (i + 1) * height * width * 3));
-    if (view.present.text) batch.text.set(sample.text as Int32Array, i * TEXT_WORDS * TEXT_FEATURES);
+    if (view.present.text) {
+      const text = view.x.scale < 0 ? sample.mirroredText : sample.text;
+      batch.text.set(text as Int32Array, i * TEXT_WORDS * TEXT_FEATURES);
+    }
     drawDepth(sample, view, batch, i, strides.depth);
     if (sample.segmentation !== null) {
       drawSegmentation(sample, view, batch, i, labels.segmentation.length, strides.segmentation);
@@ -130,6 +133,7 @@ function drawRgb(sample: PreparedSample, view: View, out: Float32Array): void {
     { length: 256 },
     (_, byte) => ((byte / 255 - PIXEL_MEAN) / PIXEL_DEVIATION) * view.contrast + view.brightness,
   );
+  const coloured = view.saturation !== 1 || view.tint.some((shift) => shift !== 0);
   let at = 0;
   for (const row of view.rows) {
     if (row < 0) {
@@ -143,14 +147,26 @@ function drawRgb(sample: PreparedSample, view: View, out: Float32Array): void {
       out[at] = normalised[source[from] as number] as number;
       out[at + 1] = normalised[source[from + 1] as number] as number;
       out[at + 2] = normalised[source[from + 2] as number] as number;
+      if (coloured) recolour(out, at, view);
     }
+  }
+  for (const cut of view.cuts) {
+    const { top, bottom, left, right } = holePixels(cut, sample.geometry);
+    for (let y = top; y < bottom; y++) out.fill(0, (y * width + left) * 3, (y * width + right) * 3);
   }
 }
 
-/** 1 where the map's depth is withheld by a hole. */
-function holeMask(view: View, geometry: Geometry): Uint8Array {
+function recolour(out: Float32Array, at: number, { saturation, tint }: View): void {
+  const grey = ((out[at] as number) + (out[at + 1] as number) + (out[at + 2] as number)) / 3;
+  for (let c = 0; c < 3; c++) {
+    out[at + c] = grey + saturation * ((out[at + c] as number) - grey) + (tint[c] as number);
+  }
+}
+
+/** 1 where one of the rectangles is. */
+function maskOf(rectangles: readonly Rectangle[], geometry: Geometry): Uint8Array {
   const mask = new Uint8Array(geometry.height * geometry.width);
-  for (const hole of view.holes) {
+  for (const hole of rectangles) {
     const { top, bottom, left, right } = holePixels(hole, geometry);
     for (let y = top; y < bottom; y++) mask.fill(1, y * geometry.width + left, y * geometry.width + right);
   }
@@ -167,7 +183,7 @@ function scaleOf(sample: PreparedSample, view: View, config: Config): DepthScale
   if (!view.present.depth || view.holes.length === 0) return depthScale(sample.depth, config.labels.depth.kind, null);
   const { width } = sample.geometry;
   const hidden = new Uint8Array(sample.depth.length);
-  const mask = holeMask(view, sample.geometry);
+  const mask = maskOf(view.holes, sample.geometry);
   for (const [y, row] of view.rows.entries()) {
     if (row < 0) continue;
     for (const [x, column] of view.columns.entries()) {
@@ -181,7 +197,7 @@ function drawDepth(sample: PreparedSample, view: View, batch: Batch, index: numb
   const scale = batch.depthScales[index] ?? null;
   if (sample.depth === null || scale === null) return;
   const { height, width } = batch.geometry;
-  const mask = holeMask(view, batch.geometry);
+  const mask = maskOf(view.holes, batch.geometry);
   const input = batch.depth.subarray(index * height * width * 2, (index + 1) * height * width * 2);
   const targets = batch.targets.depth.length > 0;
   const cells = width / stride;

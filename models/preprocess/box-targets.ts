@@ -70,8 +70,8 @@ export function drawBoxes(
 
 /** The box as the view shows it, clipped; null when too little is left. */
 function through(box: PreparedBox, view: View, geometry: Geometry): PreparedBox | null {
-  const left = box.left * view.x.scale + view.x.shift;
-  const right = box.right * view.x.scale + view.x.shift;
+  const ends = [box.left, box.right].map((x) => x * view.x.scale + view.x.shift);
+  const [left, right] = [Math.min(...ends), Math.max(...ends)];
   const top = box.top * view.y.scale + view.y.shift;
   const bottom = box.bottom * view.y.scale + view.y.shift;
   const area = (right - left) * (bottom - top);

@@ -35,6 +35,8 @@ export interface PreparedSample {
   readonly depth: Float32Array | null;
   /** Bucket ids of all captions, one after the other. */
   readonly text: Int32Array | null;
+  /** The same for the mirrored picture: "left" is "right". Null where pictures are never mirrored. */
+  readonly mirroredText: Int32Array | null;
   /** height * width */
   readonly segmentation: Uint8Array | null;
   readonly boxes: readonly PreparedBox[] | null;
@@ -56,20 +58,32 @@ export function geometryOf(config: Pick<FederationConfig, "model" | "input">): G
   return { height: padded(contentHeight), width: padded(contentWidth), contentHeight, contentWidth };
 }
 
-/** Resizes everything a sample has; a modality that the federation does not use is dropped. */
-export function prepareSample(sample: Sample, config: Config): PreparedSample {
+/**
+ * Resizes everything a sample has; a modality that the federation does not use is dropped.
+ *
+ * @param mirrorWords words that change places in captions of mirrored pictures; null where none is mirrored
+ */
+export function prepareSample(
+  sample: Sample,
+  config: Config,
+  mirrorWords: readonly (readonly [string, string])[] | null = null,
+): PreparedSample {
   const geometry = geometryOf(config);
   const uses = (modality: "rgb" | "depth" | "text") => config.input.modalities.includes(modality);
   const rgb = sample.rgb !== null && uses("rgb") ? resizeRgb(sample.rgb, sample, geometry) : null;
   // Depth is the depth head's target even where it is no input.
   const wantsDepth = uses("depth") || config.labels.depth.kind !== "none";
   const depth = sample.depth !== null && wantsDepth ? resizeDepth(sample, geometry, config) : null;
-  const text =
-    sample.captions !== null && sample.captions.length > 0 && uses("text") ? tokenise(sample.captions.join(" ")) : null;
+  const words = uses("text") && (sample.captions?.length ?? 0) > 0 ? (sample.captions ?? []).join(" ") : null;
+  const text = words === null ? null : tokenise(words);
+  const mirroredText = words === null || mirrorWords === null ? null : tokenise(words, mirrorWords);
   const segmentation = sample.segmentation === null ? null : resizeLabels(sample.segmentation, sample, geometry);
   const boxes = sample.boxes === null ? null : scaleBoxes(sample, geometry);
-  const bytes = (rgb?.length ?? 0) + (segmentation?.length ?? 0) + 4 * ((depth?.length ?? 0) + (text?.length ?? 0));
-  return { id: sample.id, geometry, rgb, depth, text, segmentation, boxes, scene: sample.scene, bytes };
+  const bytes =
+    (rgb?.length ?? 0) +
+    (segmentation?.length ?? 0) +
+    4 * ((depth?.length ?? 0) + (text?.length ?? 0) + (mirroredText?.length ?? 0));
+  return { id: sample.id, geometry, rgb, depth, text, mirroredText, segmentation, boxes, scene: sample.scene, bytes };
 }
 
 /** For each of `to` pixels the pixel of `from` under its centre. */

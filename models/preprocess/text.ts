@@ -35,9 +35,11 @@ export function wordFeatures(word: string): string[] {
 /**
  * The bucket ids of a text.
  *
+ * @param swapped pairs of words of which each is read as the other
  * @returns [TEXT_WORDS * TEXT_FEATURES], 0 where there is no word or feature
  */
-export function tokenise(text: string): Int32Array {
+export function tokenise(text: string, swapped: readonly (readonly [string, string])[] = []): Int32Array {
+  const other = new Map(swapped.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]));
   const ids = new Int32Array(TEXT_WORDS * TEXT_FEATURES);
   const words =
     text
@@ -45,7 +47,8 @@ export function tokenise(text: string): Int32Array {
       .toLowerCase()
       .match(/[\p{L}\p{N}]+/gu) ?? [];
   for (const [w, word] of words.slice(0, TEXT_WORDS).entries()) {
-    for (const [f, feature] of wordFeatures(word).entries()) ids[w * TEXT_FEATURES + f] = bucketOf(feature);
+    for (const [f, feature] of wordFeatures(other.get(word) ?? word).entries())
+      ids[w * TEXT_FEATURES + f] = bucketOf(feature);
   }
   return ids;
 }

@@ -1,5 +1,6 @@
 /** Schema of federation.yaml. Cross-field checks (headroom, thresholds) are in `coordinator/config.ts`. */
 import { z } from "zod";
+import { augmentation } from "./augmentation.ts";
 import { losses } from "./losses.ts";
 import { isModelName } from "./models.ts";
 import { ownModel } from "./own-model.ts";
@@ -117,6 +118,7 @@ export const federationConfig = z.strictObject({
       proximal: z.number().min(0).default(0),
       trainable: z.enum(["all", "heads"]).default("all"),
       losses: losses.prefault({}),
+      augmentation: augmentation.prefault({}),
     })
     .prefault({})
     .refine((t) => t.localSteps === undefined || t.localEpochs === undefined, {

@@ -30,3 +30,12 @@ function shown(input: unknown): string | null {
   const text = JSON.stringify(input) ?? String(input);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
+
+/** Says of a field what only several fields together can get wrong; CONFIG_INVALID. */
+export function invalidField(field: string, expected: string, got: unknown): CodedError {
+  return new CodedError("CONFIG_INVALID", `${field}: expected ${expected}, got ${String(got)}`, {
+    field,
+    expected,
+    got,
+  });
+}

@@ -17,6 +17,7 @@ import { Rng } from "../../../shared/rng/rng.ts";
 import { squareSample, squares, testConfig, unlabelled } from "../synthetic-samples.ts";
 
 const config = testConfig();
+const { augmentation } = config.training;
 
 describe("preparation", () => {
   test("pads to the stride and ignores the padding", () => {
@@ -121,7 +122,7 @@ describe("batches", () => {
 
   test("mask, depth and box stay together under augmentation", () => {
     for (let round = 0; round < 30; round++) {
-      const view = randomView(sample, Rng.of("view", round), { input: false, target: true });
+      const view = randomView(sample, Rng.of("view", round), { input: false, target: true }, augmentation);
       const { targets } = renderBatch([sample], [view], config);
       if (targets.cells.cell.length === 0) continue;
       const { left, top, right, bottom } = targets.cells;
@@ -163,8 +164,8 @@ describe("batches", () => {
   test("a view is the same for the same stream, and one modality remains at least", () => {
     const seen = new Set<string>();
     for (let round = 0; round < 200; round++) {
-      const view = randomView(sample, Rng.of(round), { input: true, target: true });
-      expect(view).toEqual(randomView(sample, Rng.of(round), { input: true, target: true }));
+      const view = randomView(sample, Rng.of(round), { input: true, target: true }, augmentation);
+      expect(view).toEqual(randomView(sample, Rng.of(round), { input: true, target: true }, augmentation));
       expect(view.present.rgb || view.present.depth).toBe(true);
       seen.add(JSON.stringify(view.present));
     }
