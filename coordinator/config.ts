@@ -131,7 +131,7 @@ function checkLosses(labels: FederationConfig["labels"], losses: FederationConfi
   if (labels.detection.length > 0 && !detection.includes("focal") && !detection.includes("crossEntropy")) {
     throw invalidField("training.losses.detection", "focal or crossEntropy, or nothing learns the classes", detection);
   }
-  if (labels.depth.kind === "none") return;
+  if (labels.depth.kind === "none" || depth === null) return;
   if (depth.every((name) => name === "smoothness")) {
     throw invalidField("training.losses.depth", "another loss beside smoothness, which knows no truth", depth);
   }

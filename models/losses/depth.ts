@@ -11,7 +11,7 @@ import { ranking } from "./depth/ranking.ts";
 import { scaleAndShiftInvariant } from "./depth/shift-invariant.ts";
 import { ssim } from "./depth/ssim.ts";
 
-export type DepthLossName = FederationConfig["training"]["losses"]["depth"][number];
+export type DepthLossName = NonNullable<FederationConfig["training"]["losses"]["depth"]>[number];
 
 /** `of`: whether a batch averages over readings or over pictures. */
 export const DEPTH_LOSSES: Readonly<
@@ -50,12 +50,22 @@ export interface DepthGuide {
   readonly metric: boolean;
 }
 
+/** What is learned is what is scored: relative and inverse depth are aligned by scale and shift before they are. */
+function usualLosses(metric: boolean): readonly DepthLossName[] {
+  return metric ? ["l2"] : ["l2", "scaleAndShiftInvariant"];
+}
+
 /**
  * @param prediction [B, h, w, 1]
- * @param kinds the losses to add up
+ * @param chosen the losses to add up; null: those that are usual for the kind of depth
  * @returns scalar
  */
-export function depthLoss(prediction: tf.Tensor4D, targets: DepthTargets, kinds: readonly DepthLossName[]): tf.Scalar {
+export function depthLoss(
+  prediction: tf.Tensor4D,
+  targets: DepthTargets,
+  chosen: readonly DepthLossName[] | null,
+): tf.Scalar {
+  const kinds = chosen ?? usualLosses(targets.depthGuide?.metric ?? true);
   const [batch, height, width] = prediction.shape;
   const cells = height * width;
   const op = tf.customGrad(() => {

@@ -2,32 +2,31 @@
 import { z } from "zod";
 
 /** A head's losses are added up. What each is: docs/metrics.md. */
-const someOf = <const T extends readonly [string, ...string[]]>(names: T, initially: readonly T[number][]) =>
+const someOf = <const T extends readonly [string, ...string[]]>(names: T) =>
   z
     .array(z.enum(names))
     .min(1)
-    .refine((list) => new Set(list).size === list.length, "each loss at most once")
-    .default([...initially]);
+    .refine((list) => new Set(list).size === list.length, "each loss at most once");
 
 export const losses = z.strictObject({
-  segmentation: someOf(["crossEntropy", "dice", "focal"], ["crossEntropy", "dice"]),
+  segmentation: someOf(["crossEntropy", "dice", "focal"]).default(["crossEntropy", "dice"]),
   /** One or more of the first two for the classes, giou for the boxes. */
-  detection: someOf(["focal", "crossEntropy", "giou"], ["focal", "giou"]),
-  depth: someOf(
-    [
-      "l1",
-      "l2",
-      "scaleInvariant",
-      "scaleAndShiftInvariant",
-      "ssim",
-      "smoothness",
-      "edgeAware",
-      "edgeGuided",
-      "ranking",
-    ],
-    ["l2"],
-  ),
-  scene: someOf(["crossEntropy", "focal"], ["crossEntropy"]),
+  detection: someOf(["focal", "crossEntropy", "giou"]).default(["focal", "giou"]),
+  /** null: l2, and beside it scaleAndShiftInvariant where depth has neither unit nor zero. */
+  depth: someOf([
+    "l1",
+    "l2",
+    "scaleInvariant",
+    "scaleAndShiftInvariant",
+    "ssim",
+    "smoothness",
+    "edgeAware",
+    "edgeGuided",
+    "ranking",
+  ])
+    .nullable()
+    .default(null),
+  scene: someOf(["crossEntropy", "focal"]).default(["crossEntropy"]),
   weights: z
     .union([
       z.enum(["learned", "fixed"]),

@@ -166,6 +166,30 @@ describe("against NumPy", () => {
   );
 });
 
+test("depth is learned as it is scored where nothing is said: aligned, unless it is metric", () => {
+  const [height, width] = [12, 16];
+  const at = (by: number) => Float32Array.from({ length: height * width }, (_, i) => Math.sin(by * i));
+  const prediction = tf.tensor4d(at(0.7), [1, height, width, 1]);
+  const targets = (metric: boolean) => ({
+    depth: at(0.3),
+    depthWeight: new Float32Array(height * width).fill(1),
+    depthGuide: {
+      rgb: new Float32Array(height * width * 3),
+      height,
+      width,
+      mean: 0,
+      deviation: 1,
+      seen: [true],
+      metric,
+    },
+  });
+  const value = (metric: boolean, names: readonly DepthLossName[] | null) =>
+    depthLoss(prediction, targets(metric), names).dataSync()[0];
+  expect(value(true, null)).toBe(value(true, ["l2"]));
+  expect(value(false, null)).toBe(value(false, ["l2", "scaleAndShiftInvariant"]));
+  expect(value(false, null)).not.toBe(value(false, ["l2"]));
+});
+
 describe("missing labels", () => {
   const every = losses.parse({
     segmentation: ["crossEntropy", "dice", "focal"],
