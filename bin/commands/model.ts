@@ -1,6 +1,7 @@
 /** `allulook model list`: the models there are, and what each learns, reads and is trained with. */
 import type { Command } from "commander";
 import { factsOf, MODEL_NAMES, withModelDefaults } from "../../shared/config/models.ts";
+import { usualDepthLosses } from "../../shared/config/losses.ts";
 import { federationConfig } from "../../shared/config/federation.ts";
 import { printResult } from "../output.ts";
 
@@ -33,7 +34,7 @@ function rowOf(name: (typeof MODEL_NAMES)[number]) {
     heads: facts.heads,
     modalities: facts.modalities,
     depth: facts.depth ?? "any",
-    losses: facts.heads.flatMap((head) => training.losses[head]),
+    losses: facts.heads.flatMap((head) => training.losses[head] ?? usualDepthLosses(true)),
     optimizer: { name: training.optimizer.name, learningRate: training.optimizer.learningRate },
     size: input.size,
     multiple: facts.multiple,

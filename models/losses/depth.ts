@@ -2,7 +2,7 @@
  * The registry of depth losses, and how a batch uses them. All work on normalised depth (preprocess/depth.ts) where a
  * reading exists that the model was not given. Another loss is one file in `depth/` and one line here.
  */
-import type { FederationConfig } from "../../shared/config/federation.ts";
+import { usualDepthLosses, type DepthLossName } from "../../shared/config/losses.ts";
 import * as tf from "../engine/tf.ts";
 import { edgeAware, edgeGuided, smoothness } from "./depth/edges.ts";
 import type { DepthLoss, DepthMaps } from "./depth/map.ts";
@@ -10,8 +10,6 @@ import { l1, l2, scaleInvariant } from "./depth/pointwise.ts";
 import { ranking } from "./depth/ranking.ts";
 import { scaleAndShiftInvariant } from "./depth/shift-invariant.ts";
 import { ssim } from "./depth/ssim.ts";
-
-export type DepthLossName = NonNullable<FederationConfig["training"]["losses"]["depth"]>[number];
 
 /** `of`: whether a batch averages over readings or over pictures. */
 export const DEPTH_LOSSES: Readonly<
@@ -50,11 +48,6 @@ export interface DepthGuide {
   readonly metric: boolean;
 }
 
-/** What is learned is what is scored: relative and inverse depth are aligned by scale and shift before they are. */
-function usualLosses(metric: boolean): readonly DepthLossName[] {
-  return metric ? ["l2"] : ["l2", "scaleAndShiftInvariant"];
-}
-
 /**
  * @param prediction [B, h, w, 1]
  * @param chosen the losses to add up; null: those that are usual for the kind of depth
@@ -65,7 +58,7 @@ export function depthLoss(
   targets: DepthTargets,
   chosen: readonly DepthLossName[] | null,
 ): tf.Scalar {
-  const kinds = chosen ?? usualLosses(targets.depthGuide?.metric ?? true);
+  const kinds = chosen ?? usualDepthLosses(targets.depthGuide?.metric ?? true);
   const [batch, height, width] = prediction.shape;
   const cells = height * width;
   const op = tf.customGrad(() => {

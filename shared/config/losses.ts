@@ -39,3 +39,10 @@ export const losses = z.strictObject({
     ])
     .default("learned"),
 });
+
+export type DepthLossName = NonNullable<z.infer<typeof losses>["depth"]>[number];
+
+/** What is learned is what is scored: relative and inverse depth are aligned by scale and shift before they are. */
+export function usualDepthLosses(metric: boolean): readonly DepthLossName[] {
+  return metric ? ["l2"] : ["l2", "scaleAndShiftInvariant"];
+}

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { DEPTH_LOSSES, type DepthLossName } from "../../../models/losses/depth.ts";
+import { DEPTH_LOSSES } from "../../../models/losses/depth.ts";
 import type { DepthLoss, DepthMaps, DepthTerm } from "../../../models/losses/depth/map.ts";
 import { PAIRS, samplePairs, SIGNIFICANT } from "../../../models/losses/depth/pairs.ts";
 import { rankPairs } from "../../../models/losses/depth/ranking.ts";
+import type { DepthLossName } from "../../../shared/config/losses.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
 
 interface StoredLoss {

@@ -48,6 +48,7 @@ describe("average precision", () => {
         );
         expect(fast).toBeCloseTo(plainAveragePrecision(hits, positives), 12);
       }),
+      { numRuns: 2000, examples: [[Array.from({ length: 7 }, () => true), 3]] },
     );
   });
 
