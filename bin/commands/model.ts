@@ -34,7 +34,7 @@ function rowOf(name: (typeof MODEL_NAMES)[number]) {
     heads: facts.heads,
     modalities: facts.modalities,
     depth: facts.depth ?? "any",
-    losses: facts.heads.flatMap((head) => training.losses[head] ?? usualDepthLosses(true)),
+    losses: facts.heads.flatMap((head): readonly string[] => training.losses[head] ?? usualDepthLosses(true)),
     optimizer: { name: training.optimizer.name, learningRate: training.optimizer.learningRate },
     size: input.size,
     multiple: facts.multiple,
