@@ -20,6 +20,7 @@ import { register as predict } from "./commands/predict.ts";
 import { register as pseudoLabel } from "./commands/pseudo-label.ts";
 import { register as release } from "./commands/release.ts";
 import { register as simulate } from "./commands/simulate.ts";
+import { register as tune } from "./commands/tune.ts";
 
 const program = new Command("allulook")
   .description("Federated learning with secure aggregation for RGB-D pictures and text")
@@ -40,6 +41,7 @@ const families = [
   outbox,
   data,
   simulate,
+  tune,
   compare,
   evaluate,
   predict,

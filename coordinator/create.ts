@@ -189,7 +189,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
     patienceMs: retry.patience,
     evaluation: { every: options.evaluationEvery ?? evaluation.every, patienceMs: evaluation.patience },
     stop: {
-      rounds: schedule.rounds,
+      rounds: Math.min(schedule.rounds, options.rounds ?? Number.POSITIVE_INFINITY),
       untilMetric: schedule.untilMetric,
       untilMs: schedule.untilDate === null ? null : Date.parse(schedule.untilDate),
       failures: options.failures,

@@ -9,6 +9,7 @@ export const ERRORS = {
   USAGE: "Run the command with --help.",
   // the work of a command (exit 1)
   COMPARISON_FAILED: "One of the compared runs failed; its message is above.",
+  TUNING_FAILED: "Every trial failed; correct the search space or the federation as the message says.",
   INTERRUPTED: "The work was interrupted by a person; run the command again.",
   // data
   DATA_EMPTY: "The dataset holds no pictures; point to a folder with pictures or annotations.json.",

@@ -38,6 +38,7 @@ import { toBase64 } from "../shared/secagg/encoding.ts";
 import { federationId } from "../shared/secagg/session.ts";
 import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
 import { InMemoryNetwork } from "./in-memory-transport.ts";
+import type { SavedSimulation, Seeds } from "./saved-simulation.ts";
 import { SharedModels } from "./shared-models.ts";
 import { SharedVectors } from "./shared-vectors.ts";
 
@@ -53,6 +54,8 @@ export interface SimulatedFederation {
   readonly log?: Log;
   /** Count bytes of control messages, too. */
   readonly countMessages?: boolean;
+  /** Goes on from there; the configuration and the clients must be the same. */
+  readonly saved?: SavedSimulation;
 }
 
 export interface SimulationResult {
@@ -65,6 +68,8 @@ export interface SimulationResult {
   readonly paramsHash: Sha256;
   readonly parentHash: Sha256 | null;
   readonly release: Release | null;
+  /** From which more rounds can be simulated. */
+  readonly saved: SavedSimulation;
 }
 
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
@@ -93,11 +98,15 @@ export async function simulateFederation(
   if (first === undefined) throw new Error("a federation has clients");
   const { layout, statistics } = first;
 
-  const seed = random.bytes(32);
-  const keys = { signing: crypto.signingKey(seed), box: crypto.agreementKey(boxSecretOfSeed(seed)) };
-  const members = enrol(crypto, random, config.federation, [...trainers.keys()]);
-  const store = new MemoryStore();
+  const seeds = setting.saved?.seeds ?? newSeeds(random, [...trainers.keys()]);
+  const keys = {
+    signing: crypto.signingKey(seeds.coordinator),
+    box: crypto.agreementKey(boxSecretOfSeed(seeds.coordinator)),
+  };
+  const members = enrol(crypto, seeds, config.federation);
+  const store = setting.saved === undefined ? new MemoryStore() : MemoryStore.of(setting.saved.store);
   const blobs = new MemoryBlobs();
+  for (const [hash, bytes] of setting.saved?.blobs ?? []) blobs.adopt(hash, bytes);
   const { wordBits, mode } = config.secureAggregation;
   const vectors = new SharedVectors(wordBits, mode === "off" ? 0 : availableParallelism());
   const network = new InMemoryNetwork({ blobs, vectors, countMessages: setting.countMessages ?? false });
@@ -118,7 +127,7 @@ export async function simulateFederation(
   // In one process the held-out data is at hand: a model that lost too much is scored again with its fallbacks.
   const measure = (params: Float32Array) => scoreOnAll([...trainers.values()], statistics, params);
   let release: Release | null = null;
-  const rounds: RoundReport[] = [];
+  const rounds = (await store.rounds()).map(({ report }) => JSON.parse(report) as RoundReport);
   const coordinator = createCoordinator({
     config: withoutReturners(config),
     federation: members.federation,
@@ -204,7 +213,10 @@ export async function simulateFederation(
     const newest = chain.newest;
     if (newest === null) throw new Error("the federation ended before it began");
     const { params, version, link } = newest;
-    return { reason, rounds, params, version, paramsHash: link.paramsHash, parentHash: link.parentHash, release };
+    const { paramsHash, parentHash } = link;
+    await coordinator.close();
+    const saved = { seeds, store: store.save(), blobs: blobs.entries() };
+    return { reason, rounds, params, version, paramsHash, parentHash, release, saved };
   } finally {
     clearInterval(alive);
     signal?.removeEventListener("abort", stop);
@@ -225,12 +237,20 @@ interface Members {
   }[];
 }
 
-function enrol(crypto: CryptoPort, random: SecureRng, name: string, names: readonly ClientName[]): Members {
-  const authority = crypto.signingKey(random.bytes(32));
+function newSeeds(random: SecureRng, names: readonly ClientName[]): Seeds {
+  return {
+    coordinator: random.bytes(32),
+    authority: random.bytes(32),
+    clients: new Map(names.map((name) => [name, random.bytes(32)])),
+  };
+}
+
+function enrol(crypto: CryptoPort, seeds: Seeds, name: string): Members {
+  const authority = crypto.signingKey(seeds.authority);
   const federation = federationId(crypto, name, authority.publicKey);
   const now = Date.now();
-  const clients = names.map((client, index) => {
-    const signingKey = crypto.signingKey(random.bytes(32));
+  const clients = [...seeds.clients].map(([client, seed], index) => {
+    const signingKey = crypto.signingKey(seed);
     const certificate = issueCertificate(authority, {
       federation,
       name: client,

@@ -15,6 +15,7 @@ import type { EngineInfo } from "../models/engine/node/load.ts";
 import type { ClientData } from "./arrange.ts";
 import { simulateFederation, type SimulatedFederation, type SimulationResult } from "./federation.ts";
 import { predictionPictures } from "./pictures.ts";
+import { readSaved, writeSaved } from "./saved-simulation.ts";
 import { writeReport, type WrittenReport } from "./report/html.ts";
 import type { Report } from "./report/schema.ts";
 
@@ -54,6 +55,10 @@ export interface RunSetting {
   /** Told about each client's training, for progress. */
   readonly onTraining?: (client: ClientName, step: number, steps: number) => void;
   readonly pictures?: number;
+  /** Trains in these workers and leaves them open; `workers` and `threads` are then theirs. */
+  readonly pool?: TrainerPool;
+  /** A part of the federation's rounds: how many are completed at its end, where it goes on from, where it is kept. */
+  readonly part?: { readonly rounds: number; readonly from: string | null; readonly to: string };
 }
 
 export interface RunResult extends WrittenReport {
@@ -64,13 +69,12 @@ export interface RunResult extends WrittenReport {
 
 /** Throws what data, model and configuration are wrong about, coded. */
 export async function run(setting: RunSetting, signal?: AbortSignal): Promise<RunResult> {
-  const { config, clients, out, data } = setting;
-  const pool = new TrainerPool(Math.min(setting.workers ?? availableParallelism(), clients.length), {
-    threads: setting.threads ?? 1,
-  });
+  const { config, clients, out, data, part } = setting;
+  const pool = setting.pool ?? openPool(setting);
+  let trainers: ReadonlyMap<ClientName, Trainer> = new Map();
   try {
     const engine = await pool.engine();
-    const trainers = await openTrainers(pool, setting);
+    trainers = await openTrainers(pool, setting);
     const { model, labels, input, training } = config;
     const first = [...trainers.values()][0] as Trainer;
     const begin = await initialModel({ model, labels, input, training }, config.seed, join(out, "cache"));
@@ -86,20 +90,32 @@ export async function run(setting: RunSetting, signal?: AbortSignal): Promise<Ru
         out,
         countMessages: true,
         ...(setting.observer !== undefined && { observer: setting.observer }),
-        ...(setting.options !== undefined && { options: setting.options }),
+        options: { ...setting.options, ...(part !== undefined && { rounds: part.rounds }) },
+        ...(part?.from != null && { saved: await readSaved(part.from) }),
       },
       signal,
     );
+    if (part !== undefined) await writeSaved(part.to, result.saved);
     const releaseFolder = result.release?.folder ?? null;
     const pictures =
-      releaseFolder === null || result.release?.manifest.model === null
+      setting.pictures === 0 || releaseFolder === null || result.release?.manifest.model === null
         ? []
         : await predictionPictures(releaseFolder, clients, setting.pictures ?? 8);
     const report = reportOf(config, data, engine, first.layout.length, result.rounds, result.release);
     return { ...(await writeReport(out, report, pictures)), report, result, releaseFolder };
   } finally {
-    await pool.close();
+    if (setting.pool === undefined) await pool.close();
+    else for (const trainer of trainers.values()) trainer.dispose();
   }
+}
+
+/** Workers for {@link run}: one per core, and no more than there are clients. */
+export function openPool({
+  workers,
+  threads,
+  clients,
+}: Pick<RunSetting, "workers" | "threads" | "clients">): TrainerPool {
+  return new TrainerPool(Math.min(workers ?? availableParallelism(), clients.length), { threads: threads ?? 1 });
 }
 
 async function openTrainers(pool: TrainerPool, setting: RunSetting): Promise<Map<ClientName, Trainer>> {

@@ -21,7 +21,7 @@ import { withSettings } from "../settings.ts";
 import { interruptible, printResult } from "../output.ts";
 import { liveProgress } from "../progress.ts";
 
-interface SimulateOptions {
+export interface SimulateOptions {
   readonly config?: string;
   readonly data?: string[];
   readonly evalData?: string;
@@ -47,19 +47,9 @@ interface SimulateOptions {
 }
 
 export function register(program: Command): void {
-  const simulate = program
-    .command("simulate")
+  simulated(program.command("simulate"))
     .description("run a federation in this process, with the code that runs between sites")
-    .option("--config <file>", "federation.yaml; the other options override it")
-    .option("--data <dirs...>", "dataset folders; without them, generated rooms")
-    .option("--eval-data <dir>", "score on this dataset instead of what the clients hold out")
-    .option("--clients <n>", "how many clients the data is split over", positive, 4)
-    .option("--partition <how>", "site, iid, or dirichlet:ALPHA", "site")
-    .option("--per-site <n>", "generated pictures per site", positive, 40);
-  shared(simulate)
     .option("--rounds <n>", "rounds", positive)
-    .option("--secure-aggregation <mode>", "malicious, semi-honest or off")
-    .option("--strategy <name>", "fedavg, fedprox, fedadam, fedyogi or fedadagrad")
     .addHelpText("after", "\nExample: allulook simulate --data ./pictures --clients 4 --rounds 5 --seed 7 --out run")
     .action(simulateCommand);
   shared(program.command("train"))
@@ -70,6 +60,20 @@ export function register(program: Command): void {
     .option("--match <report>", "report.json of a simulated run: as many examples, the same evaluation samples")
     .addHelpText("after", "\nExample: allulook train --match run/report.json --out central")
     .action(trainCommand);
+}
+
+/** The options of everything that simulates federations. */
+export function simulated(command: Command): Command {
+  command
+    .option("--config <file>", "federation.yaml; the other options override it")
+    .option("--data <dirs...>", "dataset folders; without them, generated rooms")
+    .option("--eval-data <dir>", "score on this dataset instead of what the clients hold out")
+    .option("--clients <n>", "how many clients the data is split over", positive, 4)
+    .option("--partition <how>", "site, iid, or dirichlet:ALPHA", "site")
+    .option("--per-site <n>", "generated pictures per site", positive, 40);
+  return shared(command)
+    .option("--secure-aggregation <mode>", "malicious, semi-honest or off")
+    .option("--strategy <name>", "fedavg, fedprox, fedadam, fedyogi or fedadagrad");
 }
 
 function shared(command: Command): Command {
@@ -90,6 +94,19 @@ function shared(command: Command): Command {
 }
 
 async function simulateCommand(options: SimulateOptions): Promise<void> {
+  const { config, clients, dirs, generated } = await prepared(options);
+  await execute(config, clients, dirs, generated, resolve(options.out), options);
+}
+
+export interface Prepared {
+  readonly config: FederationConfig;
+  readonly clients: RunSetting["clients"];
+  readonly dirs: readonly string[];
+  readonly generated: boolean;
+}
+
+/** The federation that the options speak of; rooms are generated where they name no data. */
+export async function prepared(options: SimulateOptions): Promise<Prepared> {
   const out = resolve(options.out);
   const given = options.config === undefined ? null : (await readFederationConfig(options.config)).config;
   const seed = options.seed ?? given?.seed ?? 7;
@@ -109,7 +126,12 @@ async function simulateCommand(options: SimulateOptions): Promise<void> {
     options.evalData === undefined ? null : resolve(options.evalData),
     given === null,
   );
-  await execute({ ...config, evaluation }, clients, dirs, generated !== null, out, options);
+  return { config: { ...config, evaluation }, clients, dirs, generated: generated !== null };
+}
+
+/** What a run's report calls its data. */
+export function dataName({ dirs, generated }: Pick<Prepared, "dirs" | "generated">): string {
+  return generated ? "generated rooms" : dirs.map((dir) => dir.split("/").at(-1)).join(", ");
 }
 
 /**
@@ -300,7 +322,7 @@ async function execute(
   options: Pick<SimulateOptions, "workers" | "threads" | "json">,
 ): Promise<void> {
   const progress = liveProgress(config.schedule.rounds);
-  const name = generated ? "generated rooms" : dirs.map((dir) => dir.split("/").at(-1)).join(", ");
+  const name = dataName({ dirs, generated });
   const { report, html, json } = await interruptible((signal) =>
     run(
       {

@@ -36,6 +36,8 @@ export interface CoordinatorOptions {
   readonly tickMs: number;
   /** Overrides `evaluation.every`; 0: never, and no round 0. */
   readonly evaluationEvery?: number;
+  /** Ends this process's part after so many completed rounds, where the schedule has more: another goes on. */
+  readonly rounds?: number;
   /** Keep the sum of the newest step beside the server's states, so that the step can be checked afterwards. */
   readonly keepSum: boolean;
   /** Overrides `release`: false commits versions without publishing them. */

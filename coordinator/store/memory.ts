@@ -6,6 +6,16 @@ import type { BlobStore, EnrolledClient, FederationStore, Invitation, RoundRecor
 
 const CHUNK = 1 << 20;
 
+/** All of a {@link MemoryStore} as plain data. */
+export interface SavedStore {
+  readonly snapshot: string | null;
+  readonly events: readonly string[];
+  readonly clients: readonly EnrolledClient[];
+  readonly invitations: readonly Invitation[];
+  readonly rounds: readonly RoundRecord[];
+  readonly versions: readonly VersionRecord[];
+}
+
 export class MemoryStore implements FederationStore {
   #snapshot: string | null = null;
   #events: string[] = [];
@@ -70,6 +80,30 @@ export class MemoryStore implements FederationStore {
   }
 
   async close(): Promise<void> {}
+
+  /** Everything, for {@link MemoryStore.of}. */
+  save(): SavedStore {
+    return {
+      snapshot: this.#snapshot,
+      events: [...this.#events],
+      clients: [...this.#clients.values()],
+      invitations: [...this.#invitations.values()],
+      rounds: [...this.#rounds.values()],
+      versions: [...this.#versions.values()],
+    };
+  }
+
+  /** A store that holds what another one held. */
+  static of(saved: SavedStore): MemoryStore {
+    const store = new MemoryStore();
+    store.#snapshot = saved.snapshot;
+    store.#events = [...saved.events];
+    for (const client of saved.clients) store.#clients.set(client.name, client);
+    for (const invitation of saved.invitations) store.#invitations.set(invitation.tokenHash, invitation);
+    for (const record of saved.rounds) store.#rounds.set(record.round, record);
+    for (const record of saved.versions) store.#versions.set(record.version, record);
+    return store;
+  }
 }
 
 export class MemoryBlobs implements BlobStore {
@@ -84,6 +118,11 @@ export class MemoryBlobs implements BlobStore {
   /** Takes bytes whose hash was computed in this process already. */
   adopt(hash: Sha256, bytes: Uint8Array): void {
     this.#blobs.set(hash, bytes);
+  }
+
+  /** All blobs, for `adopt` in another process. */
+  entries(): [Sha256, Uint8Array][] {
+    return [...this.#blobs];
   }
 
   async has(hash: Sha256): Promise<boolean> {
