@@ -159,6 +159,9 @@ function checkModel({ model, labels, input, training }: FederationConfig): void 
   const strange =
     facts === null ? undefined : input.modalities.find((modality) => !facts.modalities.includes(modality));
   if (strange !== undefined) throw invalidField("input.modalities", facts?.modalities.join(", ") ?? "", strange);
+  if (training.augmentation.weather.share > 0 && !input.modalities.includes("rgb")) {
+    throw invalidField("training.augmentation.weather.share", "0 without rgb in input.modalities", input.modalities);
+  }
   if (name !== "allulook4" && training.trainable !== "all")
     throw invalidField("training.trainable", "all", training.trainable);
 }

@@ -1,6 +1,6 @@
 /** `allulook data check` looks a dataset through; `allulook data generate` writes one of generated rooms. */
 import { readFile } from "node:fs/promises";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse as parseYaml, YAMLParseError } from "yaml";
 import type { z } from "zod";
 import { checkDataset } from "../../client/data/check.ts";
@@ -11,6 +11,7 @@ import { siteConfig } from "../../shared/config/site.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { ROOM_LABELS } from "../../simulations/scenarios/labels.ts";
 import { generateRooms } from "../../simulations/scenarios/rooms.ts";
+import { type Scenario, SCENARIOS } from "../../simulations/scenarios/scenario.ts";
 import { writeDataset } from "../../simulations/scenarios/write-dataset.ts";
 import { printResult } from "../output.ts";
 
@@ -35,6 +36,11 @@ export function register(program: Command): void {
     .option("--size <pixels>", "height and width: 128, or 96x128", pictureSize, [128, 128] as [number, number])
     .option("--seed <n>", "the same seed gives the same pictures", wholeNumber, 7)
     .option("--skew <share>", "how unlike the sites are: 0 (alike) to 1", share, 1)
+    .addOption(
+      new Option("--scenario <name>", "what decides: night: depth, makeshift: the caption; rooms: everything")
+        .choices(SCENARIOS)
+        .default("rooms"),
+    )
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExample: allulook data generate --out rooms --sites 4 --per-site 100 --seed 7")
     .action(generate);
@@ -59,19 +65,20 @@ interface GenerateOptions {
   readonly size: [number, number];
   readonly seed: number;
   readonly skew: number;
+  readonly scenario: Scenario;
   readonly json?: boolean;
 }
 
 async function generate(options: GenerateOptions): Promise<void> {
-  const { out, sites, perSite, size, seed, skew } = options;
-  const rooms = generateRooms({ sites, perSite, size, seed, skew });
+  const { out, sites, perSite, size, seed, skew, scenario } = options;
+  const rooms = generateRooms({ sites, perSite, size, seed, skew, scenario });
   await writeDataset(out, rooms.all, {
     labels: ROOM_LABELS,
     description: "Generated RGB-D rooms with text; no real place and no real person",
-    generator: { name: "rooms", sites, perSite, size, seed, skew },
+    generator: { name: "rooms", scenario, sites, perSite, size, seed, skew },
     ...progress("written"),
   });
-  const result = { out, generated: true, pictures: rooms.all.size, sites, size, seed, skew };
+  const result = { out, generated: true, pictures: rooms.all.size, sites, size, seed, skew, scenario };
   printResult(options.json, result, `${rooms.all.size} generated pictures of ${sites} sites in ${out}`);
 }
 

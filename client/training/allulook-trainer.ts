@@ -8,6 +8,7 @@ import { addSamples } from "../../models/metrics/evaluate.ts";
 import { MeanDepthMap } from "../../models/metrics/depth.ts";
 import { statisticsLayout } from "../../models/metrics/statistics.ts";
 import { randomView } from "../../models/preprocess/augment.ts";
+import { inWeather } from "../../models/preprocess/corruption/in-weather.ts";
 import { renderBatch } from "../../models/preprocess/batch.ts";
 import { geometryOf } from "../../models/preprocess/prepare.ts";
 import type { Dataset } from "../../models/preprocess/sample.ts";
@@ -153,8 +154,10 @@ class AllulookTrainer implements Trainer {
         const wanted = Math.min(training.batchSize, toDraw - examplesSeen);
         while (queue.length < wanted) queue.push(...rng.shuffled(this.#split.train));
         const drawn = queue.splice(0, wanted);
-        const samples = await Promise.all(drawn.map((index) => this.#cache.get(index)));
-        const views = samples.map((sample) => randomView(sample, rng, depthUse, training.augmentation));
+        const clear = await Promise.all(drawn.map((index) => this.#cache.get(index)));
+        const views = clear.map((sample) => randomView(sample, rng, depthUse, training));
+        const { weather } = training.augmentation;
+        const samples = clear.map((sample) => inWeather(sample, rng, weather, config.labels.depth.kind));
         const stage = this.#stageAt(job.round, step / steps);
         if (step > 0 && stage !== this.#stageAt(job.round, (step - 1) / steps)) {
           // What the optimizer remembers of the stage before must not move its weights any more.

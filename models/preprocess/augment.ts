@@ -5,6 +5,7 @@
  * learning.
  */
 import type { Augmentation } from "../../shared/config/augmentation.ts";
+import type { ModalityDropout } from "../../shared/config/robustness.ts";
 import type { Rng } from "../../shared/rng/rng.ts";
 import type { Geometry, PreparedSample } from "./prepare.ts";
 
@@ -37,11 +38,8 @@ export interface View {
   readonly cuts: readonly Rectangle[];
 }
 
-/** Depth from the picture is learned where depth is withheld. */
+/** `auto`: depth from the picture is learned where depth is withheld. */
 const DEPTH_WITHHELD = { asTarget: 0.6, otherwise: 0.25 } as const;
-const TEXT_WITHHELD = 0.3;
-/** Only where depth is there to see by. */
-const RGB_WITHHELD = 0.1;
 
 const IDENTITY = { scale: 1, shift: 0 } as const;
 const NO_TINT = [0, 0, 0] as const;
@@ -80,7 +78,7 @@ export function randomView(
   sample: PreparedSample,
   rng: Rng,
   depthUse: { readonly input: boolean; readonly target: boolean },
-  augmentation: Augmentation,
+  { augmentation, modalityDropout }: { readonly augmentation: Augmentation; readonly modalityDropout: ModalityDropout },
 ): View {
   const { geometry } = sample;
   const zoom = Math.exp(between(rng, Math.log(augmentation.zoom[0]), Math.log(augmentation.zoom[1])));
@@ -90,9 +88,13 @@ export function randomView(
   const mirrored = chance(rng, augmentation.flip.probability);
   const x = mirrored ? { scale: -unmirrored.scale, shift: geometry.contentWidth - unmirrored.shift } : unmirrored;
   const light = randomLight(rng, augmentation);
-  const withholdDepth = rng.uniform() < (depthUse.target ? DEPTH_WITHHELD.asTarget : DEPTH_WITHHELD.otherwise);
-  const withholdText = rng.uniform() < TEXT_WITHHELD;
-  const withholdRgb = rng.uniform() < RGB_WITHHELD;
+  const depthShare =
+    modalityDropout.depth === "auto"
+      ? DEPTH_WITHHELD[depthUse.target ? "asTarget" : "otherwise"]
+      : modalityDropout.depth;
+  const withholdDepth = rng.uniform() < depthShare;
+  const withholdText = rng.uniform() < modalityDropout.text;
+  const withholdRgb = rng.uniform() < modalityDropout.rgb;
   const holes = randomHoles(rng);
   const cuts = randomCuts(rng, augmentation.cutout);
   const text = mirrored ? sample.mirroredText : sample.text;

@@ -1,5 +1,6 @@
 /** What training draws anew for every picture: `training.augmentation` of federation.yaml. Its defaults are mild. */
 import { z } from "zod";
+import { weather } from "./robustness.ts";
 
 const probability = z.number().min(0).max(1).default(0);
 const word = z
@@ -40,6 +41,7 @@ export const augmentation = z.strictObject({
       side: z.number().gt(0).max(1).default(0.4),
     })
     .prefault({}),
+  weather: weather.prefault({}),
 });
 
 export type Augmentation = z.infer<typeof augmentation>;

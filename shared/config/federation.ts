@@ -4,6 +4,7 @@ import { augmentation } from "./augmentation.ts";
 import { losses } from "./losses.ts";
 import { isModelName } from "./models.ts";
 import { ownModel } from "./own-model.ts";
+import { modalityDropout } from "./robustness.ts";
 import { duration } from "./units.ts";
 
 const name = z
@@ -118,6 +119,7 @@ export const federationConfig = z.strictObject({
       proximal: z.number().min(0).default(0),
       trainable: z.enum(["all", "heads"]).default("all"),
       losses: losses.prefault({}),
+      modalityDropout: modalityDropout.prefault({}),
       augmentation: augmentation.prefault({}),
     })
     .prefault({})

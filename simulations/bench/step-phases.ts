@@ -48,7 +48,7 @@ export async function nanoStepPhases(): Promise<Figures> {
     const render = () =>
       renderBatch(
         samples,
-        samples.map((sample) => randomView(sample, rng, { input: true, target: true }, config.training.augmentation)),
+        samples.map((sample) => randomView(sample, rng, { input: true, target: true }, config.training)),
         config,
         built.strides,
       );

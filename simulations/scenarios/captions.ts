@@ -11,8 +11,12 @@ const ROOM_WORDS: Readonly<Record<RoomPlan["scene"], readonly string[]>> = {
   lobby: ["a lobby", "an entrance hall", "a waiting hall"],
 };
 
-/** One or two captions from the names of the things that can be seen. */
-export function captionsFor(rng: Rng, plan: RoomPlan, visible: readonly string[]): string[] {
+/**
+ * One or two captions from the names of the things that can be seen.
+ *
+ * @param named each says what kind of room it is; else some do
+ */
+export function captionsFor(rng: Rng, plan: RoomPlan, visible: readonly string[], named = false): string[] {
   const counts = new Map<string, number>();
   for (const name of visible) counts.set(name, (counts.get(name) ?? 0) + 1);
   const listed = rng.shuffled([...counts]).map(([name, count]) => phrase(name, count));
@@ -21,13 +25,15 @@ export function captionsFor(rng: Rng, plan: RoomPlan, visible: readonly string[]
   const room = words[rng.below(words.length)] as string;
   const light = plan.dim ? "dim " : "";
   const people = counts.get("person") ?? 0;
-  const sentences: readonly (() => string)[] = [
+  const naming: readonly (() => string)[] = [
     () => `A ${light}picture of ${room} with ${list}.`,
     () => `${capital(room)} with ${list}.`,
-    () => `A ${light}room with ${list}.`,
     () => (people === 0 ? `Nobody is in ${room}.` : `${capital(phrase("person", people))} in ${room}.`),
-    () => `This ${light}room shows ${list}.`,
   ];
+  const [first, second, third] = naming as [() => string, () => string, () => string];
+  const sentences: readonly (() => string)[] = named
+    ? naming
+    : [first, second, () => `A ${light}room with ${list}.`, third, () => `This ${light}room shows ${list}.`];
   const chosen = rng.shuffled(sentences).slice(0, 1 + rng.below(2));
   return chosen.map((sentence) => sentence());
 }

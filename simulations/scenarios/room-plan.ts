@@ -55,13 +55,19 @@ const SIZES: Record<SceneClass, { width: [number, number]; depth: [number, numbe
   lobby: { width: [5, 7.5], depth: [5.5, 8.5], height: [3, 4] },
 };
 
-export function planRoom(rng: Rng, style: SiteStyle, scene: SceneClass): RoomPlan {
+/** What is left of lamp and ambient light where the lamp is not lit, and where no lamp is. */
+const DIM = { lamp: 0.06, ambient: 0.1 } as const;
+const NIGHT = { lamp: 0.0005, ambient: 0.0015 } as const;
+
+/** @param night no lamp is lit; else one room in eight is dim */
+export function planRoom(rng: Rng, style: SiteStyle, scene: SceneClass, night = false): RoomPlan {
   const between = ([low, high]: readonly [number, number]): number => low + (high - low) * rng.uniform();
   const size = SIZES[scene];
   const width = between(size.width);
   const depth = between(size.depth);
   const height = between(size.height);
-  const dim = rng.uniform() < 0.12;
+  const dim = rng.uniform() < 0.12 || night;
+  const left = night ? NIGHT : dim ? DIM : { lamp: 1, ambient: 1 };
   const wallHue = strayHue(rng, style.wallHue, style.hueSpread);
   const camera = {
     x: between([-0.2, 0.2]) * width,
@@ -86,8 +92,8 @@ export function planRoom(rng: Rng, style: SiteStyle, scene: SceneClass): RoomPla
       x: between([-0.3, 0.3]) * width,
       y: height - 0.15,
       z: between([0.25, 0.75]) * depth,
-      strength: style.light * between([0.8, 1.2]) * (dim ? 0.06 : 1),
-      ambient: style.light * between([0.28, 0.42]) * (dim ? 0.1 : 1),
+      strength: style.light * between([0.8, 1.2]) * left.lamp,
+      ambient: style.light * between([0.28, 0.42]) * left.ambient,
       color: style.lightColor,
     },
     dim,

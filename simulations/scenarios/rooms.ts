@@ -11,6 +11,7 @@ import { SCENES, type SceneClass } from "./labels.ts";
 import { renderRoom } from "./render.ts";
 import type { Render } from "./shade.ts";
 import { planRoom, type RoomPlan } from "./room-plan.ts";
+import { MISSING, type Scenario } from "./scenario.ts";
 import { METERS_PER_UNIT, toDepth, toRgb } from "./sensor.ts";
 import { type SiteStyle, siteStyle } from "./site-style.ts";
 
@@ -22,7 +23,9 @@ export interface RoomsOptions {
   readonly seed: number;
   /** How unlike the sites are: 0 (iid) to 1 (default). */
   readonly skew?: number;
-  /** Shares of samples without depth and without captions; default 0.1 each. */
+  /** What decides; default `rooms`. */
+  readonly scenario?: Scenario;
+  /** Shares of samples without depth and without captions; default that of the scenario. */
   readonly missing?: { readonly depth: number; readonly captions: number };
 }
 
@@ -49,7 +52,7 @@ const VISIBLE_SHARE = 0.0008;
 
 /** Errors: USAGE naming the option that is out of range. */
 export function generateRooms(options: RoomsOptions): Rooms {
-  const { sites, perSite, size, seed, skew = 1, missing = { depth: 0.1, captions: 0.1 } } = options;
+  const { sites, perSite, size, seed, skew = 1, scenario = "rooms", missing = MISSING[scenario] } = options;
   whole("sites", sites, 1, 10_000);
   whole("perSite", perSite, 1, 1_000_000);
   whole("size[0]", size[0], 16, 4096);
@@ -83,6 +86,7 @@ export function generateRooms(options: RoomsOptions): Rooms {
         wanted.style,
         SCENES[wanted.scene] as SceneClass,
         size,
+        scenario,
       );
       return {
         ...entry,
@@ -105,8 +109,10 @@ export function takePicture(
   style: SiteStyle,
   scene: SceneClass,
   size: readonly [number, number],
+  scenario: Scenario = "rooms",
 ): RoomPicture {
-  const plan = planRoom(rng, style, scene);
+  const looks = scenario === "makeshift" ? (SCENES[rng.below(SCENES.length)] as SceneClass) : scene;
+  const plan = { ...planRoom(rng, style, looks, scenario === "night"), scene };
   const render = renderRoom(plan, size[1], size[0]);
   const visible = visibleThings(plan, render);
   return {
@@ -119,6 +125,7 @@ export function takePicture(
       rng,
       plan,
       visible.map(({ name }) => name),
+      scenario === "makeshift",
     ),
   };
 }

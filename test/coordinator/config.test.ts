@@ -29,6 +29,33 @@ describe("federation.yaml", () => {
     });
   });
 
+  test("modality dropout and weather are set field by field", () => {
+    const { config } = parseFederationConfig(
+      `federation: wards\n${LABELS}training: { modalityDropout: { depth: 0.4 }, augmentation: { weather: { share: 0.5 } } }\n`,
+    );
+    expect(config.training.modalityDropout).toEqual({ rgb: 0.1, depth: 0.4, text: 0.3 });
+    const kinds = ["low-light", "noise", "fog", "rain"];
+    expect(config.training.augmentation).toEqual({ weather: { share: 0.5, severity: 4, kinds } });
+  });
+
+  test.each([
+    ["modalityDropout: { text: 1 }", "training.modalityDropout.text"],
+    ["modalityDropout: { sound: 0.1 }", "training.modalityDropout"],
+    ["augmentation: { weather: { share: 1.1 } }", "training.augmentation.weather.share"],
+    ["augmentation: { weather: { kinds: [rain, rain] } }", "training.augmentation.weather.kinds"],
+    ["augmentation: { weather: { kinds: [no-depth] } }", "training.augmentation.weather.kinds"],
+  ])("training: %s is refused", (text, field) => {
+    const error = failure(`federation: wards\n${LABELS}training: { ${text} }\n`);
+    expect([error.code, error.message]).toEqual(["CONFIG_INVALID", expect.stringContaining(field)]);
+  });
+
+  test("weather needs pictures", () => {
+    const error = failure(
+      `federation: wards\n${LABELS}input: { modalities: [depth] }\ntraining: { augmentation: { weather: { share: 0.5 } } }\n`,
+    );
+    expect(error.details).toMatchObject({ field: "training.augmentation.weather.share" });
+  });
+
   test("the smallest one gets every default", () => {
     const checked = parseFederationConfig(`federation: wards\n${LABELS}`);
     expect(checked.config.schedule.cohort).toEqual({ fraction: 1, min: 4, max: 64, overSelect: 1.3 });

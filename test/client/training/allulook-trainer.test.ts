@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { createTrainer, stepsPerRound } from "../../../client/training/allulook-trainer.ts";
-import type { Trainer, TrainingJob } from "../../../client/training/trainer.ts";
+import type { Trainer, TrainingJob, TrainingResult } from "../../../client/training/trainer.ts";
 import { loadEngine } from "../../../models/engine/node/load.ts";
 import * as tf from "../../../models/engine/tf.ts";
 import { metricsFromStatistics, slotValues } from "../../../models/metrics/statistics.ts";
@@ -67,6 +67,17 @@ describe("local training", () => {
     expect(first).toMatchObject({ examplesSeen: 6, lossCount: 3 });
     expect(first.delta.length).toBe(a.layout.length);
     expect(norm(first.delta)).toBeGreaterThan(0);
+  });
+
+  test("weather changes what is learned, as the same stream has it every time", async () => {
+    const training = { localSteps: 2, batchSize: 2 };
+    const stormy = { training: { ...training, augmentation: { weather: { share: 1 } } } };
+    const params = initial();
+    const [clear, first, second] = await Promise.all(
+      [{ training }, stormy, stormy].map(async (over) => (await trainer(over)).train(job(params))),
+    );
+    expect(bits((first as TrainingResult).delta)).toBe(bits((second as TrainingResult).delta));
+    expect(bits((first as TrainingResult).delta)).not.toBe(bits((clear as TrainingResult).delta));
   });
 
   test("keeps no tensor", async () => {

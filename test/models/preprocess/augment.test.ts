@@ -49,7 +49,7 @@ const plainLight = { contrast: 1, brightness: 0, saturation: 1, tint: [0, 0, 0] 
 const byteOf = (value: number) => Math.round((value * PIXEL_DEVIATION + PIXEL_MEAN) * 255);
 
 function viewOf(sample: PreparedSample, augmentation: Augmentation, seed: number, over: Partial<View> = {}): View {
-  return { ...randomView(sample, Rng.of("view", seed), USE, augmentation), ...over };
+  return { ...randomView(sample, Rng.of("view", seed), USE, { ...config.training, augmentation }), ...over };
 }
 
 describe("every view", () => {
@@ -193,7 +193,7 @@ describe("single changes", () => {
   test("what is turned off draws nothing", () => {
     const drawn = (raw: object) => {
       const rng = Rng.of(5);
-      const view = randomView(sample, rng, USE, schema.parse(raw));
+      const view = randomView(sample, rng, USE, { ...config.training, augmentation: schema.parse(raw) });
       return { state: rng.save(), view };
     };
     const usual = drawn({});

@@ -13,11 +13,12 @@ import {
   tokenise,
   wordFeatures,
 } from "../../../models/preprocess/text.ts";
+import type { ModalityDropout } from "../../../shared/config/robustness.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
 import { squareSample, squares, testConfig, unlabelled } from "../synthetic-samples.ts";
 
 const config = testConfig();
-const { augmentation } = config.training;
+const { training } = config;
 
 describe("preparation", () => {
   test("pads to the stride and ignores the padding", () => {
@@ -122,7 +123,7 @@ describe("batches", () => {
 
   test("mask, depth and box stay together under augmentation", () => {
     for (let round = 0; round < 30; round++) {
-      const view = randomView(sample, Rng.of("view", round), { input: false, target: true }, augmentation);
+      const view = randomView(sample, Rng.of("view", round), { input: false, target: true }, training);
       const { targets } = renderBatch([sample], [view], config);
       if (targets.cells.cell.length === 0) continue;
       const { left, top, right, bottom } = targets.cells;
@@ -164,8 +165,8 @@ describe("batches", () => {
   test("a view is the same for the same stream, and one modality remains at least", () => {
     const seen = new Set<string>();
     for (let round = 0; round < 200; round++) {
-      const view = randomView(sample, Rng.of(round), { input: true, target: true }, augmentation);
-      expect(view).toEqual(randomView(sample, Rng.of(round), { input: true, target: true }, augmentation));
+      const view = randomView(sample, Rng.of(round), { input: true, target: true }, training);
+      expect(view).toEqual(randomView(sample, Rng.of(round), { input: true, target: true }, training));
       expect(view.present.rgb || view.present.depth).toBe(true);
       seen.add(JSON.stringify(view.present));
     }
@@ -178,3 +179,31 @@ function fnv(text: string): number {
   for (const byte of Buffer.from(text)) hash = ((hash ^ BigInt(byte)) * 16777619n) % 2n ** 32n;
   return Number(hash);
 }
+
+describe("modality dropout", () => {
+  const shares = (modalityDropout: ModalityDropout, use = { input: true, target: true }) => {
+    const sample = prepareSample(squareSample("a", Rng.of(1)), config);
+    const rng = Rng.of("dropout");
+    const views = Array.from(
+      { length: 400 },
+      () => randomView(sample, rng, use, { ...training, modalityDropout }).present,
+    );
+    const withheld = (modality: "rgb" | "depth" | "text") =>
+      views.filter((present) => !present[modality]).length / views.length;
+    return { rgb: withheld("rgb"), depth: withheld("depth"), text: withheld("text") };
+  };
+
+  test("each modality is withheld as often as configured", () => {
+    expect(shares({ rgb: 0, depth: 0, text: 0 })).toEqual({ rgb: 0, depth: 0, text: 0 });
+    const { depth, text, rgb } = shares({ rgb: 0.5, depth: 0.2, text: 0.8 });
+    expect(Math.abs(depth - 0.2)).toBeLessThan(0.07);
+    expect(Math.abs(text - 0.8)).toBeLessThan(0.07);
+    // Never both: a picture is withheld only from those that have depth.
+    expect(Math.abs(rgb - 0.5 * 0.8)).toBeLessThan(0.08);
+  });
+
+  test("by default depth is withheld more often where it is learned", () => {
+    expect(Math.abs(shares(training.modalityDropout).depth - 0.6)).toBeLessThan(0.08);
+    expect(Math.abs(shares(training.modalityDropout, { input: true, target: false }).depth - 0.25)).toBeLessThan(0.08);
+  });
+});

@@ -182,6 +182,38 @@ describe("generated datasets", () => {
     expect(spread(shares(0))).toBeLessThan(0.2);
   });
 
+  test("at night the picture says next to nothing, and depth and labels are those of the day", async () => {
+    const [day, night] = (["rooms", "night"] as const).map(
+      (scenario) => generateRooms({ ...options, scenario, missing: { depth: 0, captions: 0 } }).all,
+    );
+    for (let i = 0; i < 18; i += 5) {
+      const [lit, dark] = [await day?.load(i), await night?.load(i)];
+      expect(dark?.segmentation).toEqual(lit?.segmentation);
+      expect(dark?.boxes).toEqual(lit?.boxes);
+      const rgb = dark?.rgb as Uint8Array;
+      const middle = rgb.toSorted()[rgb.length >> 1] as number;
+      expect(middle).toBeLessThan(8);
+      const readings = dark?.depth?.valid.reduce((sum, value) => sum + value, 0) ?? 0;
+      expect(readings / (24 * 32)).toBeGreaterThan(0.5);
+    }
+    const usual = generateRooms({ ...options, perSite: 60, scenario: "night" }).all;
+    const depths = await Promise.all(Array.from({ length: 40 }, async (_, i) => (await usual.load(i)).depth));
+    expect(depths.every((depth) => depth !== null)).toBe(true);
+  });
+
+  test("in makeshift rooms the caption names the scene, and the furniture is any room's", async () => {
+    const { all } = generateRooms({ ...options, perSite: 40, scenario: "makeshift" });
+    const words = [/office|workplace/i, /ward|hospital|patient/i, /corridor|hallway|passage/i, /lobby|hall/i];
+    let beds = 0;
+    for (let i = 0; i < all.size; i++) {
+      const { scene, captions, boxes } = await all.load(i);
+      for (const caption of captions as string[]) expect(caption).toMatch(words[scene as number] as RegExp);
+      const hasBed = boxes?.some(({ classIndex }) => DETECTION[classIndex] === "bed");
+      if (hasBed && SCENES[scene as number] !== "ward") beds++;
+    }
+    expect(beds).toBeGreaterThan(5);
+  });
+
   test.each([
     [{ sites: 0 }, "sites"],
     [{ perSite: 1.5 }, "perSite"],
