@@ -35,7 +35,7 @@ describe("federation.yaml", () => {
     );
     expect(config.training.modalityDropout).toEqual({ rgb: 0.1, depth: 0.4, text: 0.3 });
     const kinds = ["low-light", "noise", "fog", "rain"];
-    expect(config.training.augmentation).toEqual({ weather: { share: 0.5, severity: 4, kinds } });
+    expect(config.training.augmentation.weather).toEqual({ share: 0.5, severity: 4, kinds });
   });
 
   test.each([
