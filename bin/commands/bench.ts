@@ -1,8 +1,7 @@
 /** `allulook bench`: measures this machine, one process per benchmark, and prints one JSON document. */
-import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { runAlone } from "../../simulations/bench/alone.ts";
 import { BENCHMARKS } from "../../simulations/bench/suite.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
@@ -36,17 +35,6 @@ export function register(program: Command): void {
       if (options.out !== undefined) await writeFileDurably(options.out, report);
       if (Object.values(results).some((result) => "error" in (result as object))) process.exitCode = 1;
     });
-}
-
-function runAlone(name: string): unknown {
-  const child = fileURLToPath(new URL("../../simulations/bench/child.js", import.meta.url));
-  const run = spawnSync(process.execPath, ["--no-warnings", child, name], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    maxBuffer: 1 << 26,
-  });
-  const line = run.stdout.trimEnd().split("\n").at(-1) ?? "";
-  return run.status === 0 ? JSON.parse(line) : { error: run.stderr.slice(-2_000) };
 }
 
 function machine(): Record<string, unknown> {

@@ -4,9 +4,11 @@ import { factsOf, MODEL_NAMES, withModelDefaults } from "../../shared/config/mod
 import { usualDepthLosses } from "../../shared/config/losses.ts";
 import { federationConfig } from "../../shared/config/federation.ts";
 import { printResult } from "../output.ts";
+import { registerMeasure } from "./model-measure.ts";
 
 export function register(program: Command): void {
   const model = program.command("model").description("the models of this version");
+  registerMeasure(model);
   model
     .command("list")
     .description("every model: its heads, inputs, losses and optimizer")
