@@ -5,6 +5,7 @@ import { register as authority } from "./commands/authority.ts";
 import { register as bench } from "./commands/bench.ts";
 import { register as client } from "./commands/client.ts";
 import { register as compare } from "./commands/compare.ts";
+import { register as compress } from "./commands/compress.ts";
 import { register as coordinator } from "./commands/coordinator.ts";
 import { register as data } from "./commands/data.ts";
 import { register as demo } from "./commands/demo.ts";
@@ -46,6 +47,7 @@ const families = [
   evaluate,
   predict,
   pseudoLabel,
+  compress,
   model,
   release,
   bench,

@@ -1,7 +1,7 @@
 /** A release scored on datasets at hand: every site for itself, and all together. */
 import { basename, resolve } from "node:path";
 import { openDataset } from "../../client/data/open-dataset.ts";
-import { loadRelease } from "../../client/model-cache/load-model-folder.ts";
+import { loadRelease, type LoadedModel } from "../../client/model-cache/load-model-folder.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
 import { MeanDepthMap } from "../../models/metrics/depth.ts";
 import { evaluateSites, type SiteSamples } from "../../models/metrics/evaluate.ts";
@@ -28,7 +28,14 @@ const BATCH = 8;
 
 /** @throws CodedError USAGE for unknown modalities, RELEASE_*, DATA_* */
 export async function evaluateRelease(options: ReleaseEvaluation): Promise<EvaluationReport> {
-  const { config: released, seed, params } = await loadRelease(resolve(options.model));
+  return evaluateModel(await loadRelease(resolve(options.model)), options);
+}
+
+/** The same for a model that is loaded. @throws CodedError USAGE for unknown modalities, DATA_* */
+export async function evaluateModel(
+  { config: released, seed, params }: LoadedModel,
+  options: Omit<ReleaseEvaluation, "model">,
+): Promise<EvaluationReport> {
   const input =
     options.modalities === undefined
       ? released.input

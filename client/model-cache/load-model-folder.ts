@@ -24,6 +24,8 @@ export interface LoadedModel {
   readonly layout: ParamLayout;
   /** The dequantized params. */
   readonly params: Float32Array;
+  /** What builds the model: the files of model/ beside its weights, by path. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
   /** Null when the folder is a bare model/ without the release around it: then nothing was checked by hash. */
   readonly manifest: Manifest | null;
 }
@@ -49,12 +51,15 @@ export async function loadRelease(dir: string): Promise<LoadedModel> {
     }
     return bytes;
   };
-  const card = readModelCard(await read(MODEL_CARD_PATH));
+  const files = new Map([[MODEL_CARD_PATH, await read(MODEL_CARD_PATH)]]);
+  const card = readModelCard(files.get(MODEL_CARD_PATH) as Uint8Array);
   const layout = layoutFromEntries(card.tensors);
   const params = decodeModel(layout, await read(MODEL_WEIGHTS_PATH));
-  const own = card.own === undefined ? {} : { own: readOwnModelFile(await read(OWN_MODEL_PATH)) };
+  if (card.own !== undefined) files.set(OWN_MODEL_PATH, await read(OWN_MODEL_PATH));
+  const ownFile = files.get(OWN_MODEL_PATH);
+  const own = ownFile === undefined ? {} : { own: readOwnModelFile(ownFile) };
   const model = { name: card.builder, preset: card.preset, init: "random", ...own } as const;
   const training = federationConfig.shape.training.parse({ trainable: card.trainable });
   const config = { model, labels: card.labels, input: card.input, training };
-  return { config, seed: card.seed, layout, params, manifest };
+  return { config, seed: card.seed, layout, params, files, manifest };
 }
