@@ -5,6 +5,15 @@ import { invalidField } from "../shared/config/parse.ts";
 /** Throws CONFIG_INVALID. */
 export function checkTrainingFeatures(config: FederationConfig): void {
   checkFlip(config);
+  checkSemiSupervised(config);
+}
+
+/** Depth has no probability: there would be nothing for a teacher to be sure of. */
+function checkSemiSupervised({ labels, training }: FederationConfig): void {
+  const heads = labels.segmentation.length + labels.detection.length + labels.scene.length;
+  if (training.semiSupervised !== null && heads === 0) {
+    throw invalidField("training.semiSupervised", "null where only depth is learned", "a teacher");
+  }
 }
 
 /** A class whose name tells one side from the other would be wrong in the mirror. */

@@ -88,15 +88,33 @@ async function evaluationShares(dir: string, labels: Labels, clients: number): P
   }));
 }
 
+/** The same clients, of which the last `count` train without their labels; they are still scored with them. */
+export function withoutLabels(clients: readonly ClientData[], count: number): ClientData[] {
+  if (count >= clients.length) {
+    throw new CodedError("USAGE", `--unlabelled: expected less than the ${clients.length} clients, got ${count}`, {
+      field: "unlabelled",
+    });
+  }
+  return clients.map((client, i) =>
+    i < clients.length - count ? client : { ...client, split: { ...client.split, unlabelled: client.split.train } },
+  );
+}
+
 /** All clients' samples as one party's: the central yardstick, with the same samples held out. */
 export function pooled(clients: readonly ClientData[]): ClientData {
   let offset = 0;
   const train: number[] = [];
   const evaluation: number[] = [];
+  const unlabelled: number[] = [];
   for (const { split } of clients) {
     train.push(...split.train.map((index) => offset + index));
+    unlabelled.push(...(split.unlabelled ?? []).map((index) => offset + index));
     evaluation.push(...split.evaluation.map((index) => offset + index));
     offset += split.train.length + split.evaluation.length;
   }
-  return { name: "central" as ClientName, parts: clients.flatMap(({ parts }) => parts), split: { train, evaluation } };
+  return {
+    name: "central" as ClientName,
+    parts: clients.flatMap(({ parts }) => parts),
+    split: { train, evaluation, unlabelled },
+  };
 }

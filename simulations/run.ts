@@ -36,7 +36,7 @@ export const setupFile = z.strictObject({
           indices: indices.optional(),
         }),
       ),
-      split: z.strictObject({ train: indices, evaluation: indices }),
+      split: z.strictObject({ train: indices, evaluation: indices, unlabelled: indices.optional() }),
     }),
   ),
 });

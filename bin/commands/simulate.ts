@@ -10,7 +10,7 @@ import { headsOf } from "../../shared/config/own-model.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { Head } from "../../shared/release/scores.ts";
-import { arrange, labelsOfFolders, pooled } from "../../simulations/arrange.ts";
+import { arrange, labelsOfFolders, pooled, withoutLabels } from "../../simulations/arrange.ts";
 import { generatedData } from "../../simulations/generated-data.ts";
 import type { Partitioner } from "../../simulations/partition/partition.ts";
 import { report as reportSchema } from "../../simulations/report/schema.ts";
@@ -38,6 +38,7 @@ export interface SimulateOptions {
   readonly learningRate?: number;
   readonly size?: number;
   readonly perSite: number;
+  readonly unlabelled: number;
   readonly partition: string;
   readonly set?: string[];
   readonly workers?: number;
@@ -70,7 +71,8 @@ export function simulated(command: Command): Command {
     .option("--eval-data <dir>", "score on this dataset instead of what the clients hold out")
     .option("--clients <n>", "how many clients the data is split over", positive, 4)
     .option("--partition <how>", "site, iid, or dirichlet:ALPHA", "site")
-    .option("--per-site <n>", "generated pictures per site", positive, 40);
+    .option("--per-site <n>", "generated pictures per site", positive, 40)
+    .option("--unlabelled <n>", "how many clients, the last ones, train without looking at their labels", integer, 0);
   return shared(command)
     .option("--secure-aggregation <mode>", "malicious, semi-honest or off")
     .option("--strategy <name>", "fedavg, fedprox, fedadam, fedyogi or fedadagrad");
@@ -126,7 +128,8 @@ export async function prepared(options: SimulateOptions): Promise<Prepared> {
     options.evalData === undefined ? null : resolve(options.evalData),
     given === null,
   );
-  return { config: { ...config, evaluation }, clients, dirs, generated: generated !== null };
+  const sites = withoutLabels(clients, options.unlabelled);
+  return { config: { ...config, evaluation }, clients: sites, dirs, generated: generated !== null };
 }
 
 /** What a run's report calls its data. */
@@ -170,7 +173,7 @@ function depthFor(name: string, depth: FederationConfig["labels"]["depth"]): Fed
 function configured(
   base: FederationConfig,
   given: boolean,
-  options: Omit<SimulateOptions, "clients" | "perSite" | "partition" | "data">,
+  options: Omit<SimulateOptions, "clients" | "perSite" | "partition" | "data" | "unlabelled">,
   fixed: { seed: number; clients: number },
 ): FederationConfig {
   const { input, training, schedule } = base;
@@ -228,7 +231,7 @@ function partitioner(text: string, seed: number): Partitioner {
 }
 
 async function trainCommand(
-  options: Omit<SimulateOptions, "clients"> & { match?: string; epochs?: number },
+  options: Omit<SimulateOptions, "clients" | "unlabelled"> & { match?: string; epochs?: number },
 ): Promise<void> {
   const out = resolve(options.out);
   const matched = options.match === undefined ? null : await readMatched(options.match);

@@ -8,6 +8,8 @@ export interface Holdout {
   readonly train: readonly number[];
   /** Ascending indices; empty only for a dataset of one sample. */
   readonly evaluation: readonly number[];
+  /** Of `train`, those whose labels are not looked at: a site without labels, in simulations. */
+  readonly unlabelled?: readonly number[];
 }
 
 type Settings = Pick<FederationConfig["evaluation"], "holdout" | "split">;

@@ -112,10 +112,12 @@ export class Work {
 
   async #update(session: Session, version: number, signal: AbortSignal): Promise<Words> {
     const { trainer } = this.#place;
-    const { delta, examplesSeen, lossSum, lossCount } = await this.#trained(session, version, signal);
+    const result = await this.#trained(session, version, signal);
+    const { delta, examplesSeen, lossSum, lossCount } = result;
     signal.throwIfAborted();
     const meanLoss = lossCount > 0 ? lossSum / lossCount : 0;
-    const { examples, layout } = trainer;
+    const { layout } = trainer;
+    const { examples = trainer.examples } = result;
     const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen };
     const { words } = encodeUpdate(this.#rules, layout, update, await this.#room(signal));
     if (!this.#options.keepResult) this.forgetTraining();

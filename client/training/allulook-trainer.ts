@@ -7,9 +7,6 @@ import { setImmediate } from "node:timers/promises";
 import { addSamples } from "../../models/metrics/evaluate.ts";
 import { MeanDepthMap } from "../../models/metrics/depth.ts";
 import { statisticsLayout } from "../../models/metrics/statistics.ts";
-import { randomView } from "../../models/preprocess/augment.ts";
-import { inWeather } from "../../models/preprocess/corruption/in-weather.ts";
-import { renderBatch } from "../../models/preprocess/batch.ts";
 import { geometryOf } from "../../models/preprocess/prepare.ts";
 import type { Dataset } from "../../models/preprocess/sample.ts";
 import { type BuiltModel, openModel } from "../../models/registry.ts";
@@ -20,6 +17,7 @@ import { Rng } from "../../shared/rng/rng.ts";
 import { type Holdout, splitHoldout } from "../data/holdout.ts";
 import { jobId, loadCheckpoint, removeCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { FlatOptimizer } from "./flat-optimizer.ts";
+import { Lessons } from "./lessons.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { lossAndGradient, statisticsStart, uncertaintyCount } from "./step.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
@@ -87,7 +85,7 @@ class AllulookTrainer implements Trainer {
     this.#dataset = dataset;
     this.#split = split;
     this.#built = built;
-    this.#cache = new SampleCache(dataset, config);
+    this.#cache = new SampleCache(dataset, config, new Set(split.unlabelled));
     this.#checkpointEveryMs = checkpointEveryMs;
     this.layout = built.layout;
     this.examples = split.train.length;
@@ -122,15 +120,13 @@ class AllulookTrainer implements Trainer {
       this.#rounds,
     ]);
     const saved = job.checkpointDir === undefined ? null : await loadCheckpoint(job.checkpointDir, id);
+    const place = { built: this.#built, config, cache: this.#cache, train: this.#split.train };
+    const lessons = await Lessons.of(place, job, this.#done(job.round, 0));
     let rng = job.rng;
     let step = 0;
     let queue: number[] = [];
     let examplesSeen = 0;
     let lossSum = 0;
-    const depthUse = {
-      input: config.input.modalities.includes("depth"),
-      target: config.labels.depth.kind !== "none",
-    };
     let optimizer = new FlatOptimizer(training.optimizer, start);
     // What the optimizer never moves, but the model's own forward pass does.
     const from = statisticsStart(this.#built);
@@ -147,17 +143,15 @@ class AllulookTrainer implements Trainer {
         ({ step, examplesSeen, lossSum } = saved);
         queue = [...saved.queue];
         rng = Rng.restore([...saved.rng]);
+        lessons.restore(saved.lessons);
       }
       let lastSaved = performance.now();
       while (step < steps) {
         signal.throwIfAborted();
         const wanted = Math.min(training.batchSize, toDraw - examplesSeen);
-        while (queue.length < wanted) queue.push(...rng.shuffled(this.#split.train));
-        const drawn = queue.splice(0, wanted);
-        const clear = await Promise.all(drawn.map((index) => this.#cache.get(index)));
-        const views = clear.map((sample) => randomView(sample, rng, depthUse, training));
-        const { weather } = training.augmentation;
-        const samples = clear.map((sample) => inWeather(sample, rng, weather, config.labels.depth.kind));
+        const inUse = lessons.samples(this.#done(job.round, step / steps));
+        while (queue.length < wanted) queue.push(...rng.shuffled(inUse));
+        const batch = await lessons.batch(queue.splice(0, wanted), rng);
         const stage = this.#stageAt(job.round, step / steps);
         if (step > 0 && stage !== this.#stageAt(job.round, (step - 1) / steps)) {
           // What the optimizer remembers of the stage before must not move its weights any more.
@@ -166,13 +160,7 @@ class AllulookTrainer implements Trainer {
           optimizer = new FlatOptimizer(training.optimizer, values);
         }
         const values = current();
-        const { loss, gradient } = lossAndGradient(
-          this.#built,
-          config,
-          values,
-          renderBatch(samples, views, config, this.#built.strides),
-          stage,
-        );
+        const { loss, gradient } = lossAndGradient(this.#built, config, values, batch, stage);
         statistics = values.subarray(from, size);
         if (training.proximal > 0) addProximal(gradient, values, params.subarray(0, from), training.proximal);
         if (!Number.isFinite(loss)) {
@@ -180,7 +168,8 @@ class AllulookTrainer implements Trainer {
         }
         optimizer.apply(gradient, step / steps);
         step++;
-        examplesSeen += drawn.length;
+        examplesSeen += batch.size;
+        lessons.stepped(current);
         lossSum += loss;
         job.onProgress({ step, steps, loss });
         if (
@@ -196,6 +185,7 @@ class AllulookTrainer implements Trainer {
             lossSum,
             values: current(),
             optimizer: optimizer.save(),
+            lessons: lessons.save(),
           });
           lastSaved = performance.now();
         }
@@ -209,7 +199,8 @@ class AllulookTrainer implements Trainer {
         throw new CodedError("UPDATE_NOT_FINITE", `the update holds ${delta[bad]} at index ${bad}`, { index: bad });
       }
       if (job.checkpointDir !== undefined) await removeCheckpoint(job.checkpointDir);
-      return { delta, examplesSeen, lossSum, lossCount: steps };
+      const examples = lessons.worth(this.examples, examplesSeen);
+      return { delta, examplesSeen, lossSum, lossCount: steps, examples };
     } finally {
       optimizer.dispose();
     }
@@ -241,9 +232,13 @@ class AllulookTrainer implements Trainer {
     return this.#config.schedule?.rounds ?? 1;
   }
 
-  /** `done`: share of the round. */
+  /** Share of all rounds, of which the round before is whole and this one `done`. */
+  #done(round: number, done: number): number {
+    return (round - 1 + done) / this.#rounds;
+  }
+
   #stageAt(round: number, done: number): TrainingStage | undefined {
-    return this.#built.stageAt?.((round - 1 + done) / this.#rounds);
+    return this.#built.stageAt?.(this.#done(round, done));
   }
 
   /** Computed once, when first needed: it reads every training sample. */

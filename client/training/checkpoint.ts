@@ -21,18 +21,20 @@ export interface TrainingState {
   readonly lossSum: number;
   readonly values: Float32Array;
   readonly optimizer: OptimizerState;
+  readonly lessons: { readonly labelled: number; readonly teacher: Float32Array | null };
 }
 
 const FILE = "training.checkpoint";
 
 const header = z.strictObject({
-  format: z.literal(1),
+  format: z.literal(2),
   job: z.string(),
   step: z.int().min(0),
   rng: z.tuple([z.int(), z.int(), z.int(), z.int()]),
   queue: z.array(z.int().min(0)),
   examplesSeen: z.int().min(0),
   lossSum: z.number(),
+  labelled: z.number(),
   scalars: z.record(z.string(), z.number()),
   counters: z.record(z.string(), z.number()),
   vectors: z.array(z.strictObject({ name: z.string(), length: z.int().min(0) })),
@@ -47,7 +49,12 @@ export function jobId(params: Float32Array, round: number, rng: readonly number[
 
 /** Writes the state durably over the last one. */
 export async function saveCheckpoint(folder: string, job: string, state: TrainingState): Promise<void> {
-  const vectors = [["values", state.values] as const, ...Object.entries(state.optimizer.vectors)];
+  const { labelled, teacher } = state.lessons;
+  const vectors = [
+    ["values", state.values] as const,
+    ...(teacher === null ? [] : [["teacher", teacher] as const]),
+    ...Object.entries(state.optimizer.vectors),
+  ];
   const body = new Float32Array(vectors.reduce((sum, [, vector]) => sum + vector.length, 0));
   let at = 0;
   for (const [, vector] of vectors) {
@@ -57,13 +64,14 @@ export async function saveCheckpoint(folder: string, job: string, state: Trainin
   const bytes = canonicalBytes(body);
   const { step, rng, queue, examplesSeen, lossSum } = state;
   const head = {
-    format: 1,
+    format: 2,
     job,
     step,
     rng: [...rng] as [number, number, number, number],
     queue: [...queue],
     examplesSeen,
     lossSum,
+    labelled,
     scalars: { ...state.optimizer.scalars },
     counters: { ...state.optimizer.counters },
     vectors: vectors.map(([name, vector]) => ({ name, length: vector.length })),
@@ -95,7 +103,7 @@ export async function loadCheckpoint(folder: string, job: string): Promise<Train
     vectors[vector.name] = body.slice(at, at + vector.length);
     at += vector.length;
   }
-  const { values, ...accumulators } = vectors;
+  const { values, teacher = null, ...accumulators } = vectors;
   if (values === undefined) return null;
   return {
     step: head.step,
@@ -105,6 +113,7 @@ export async function loadCheckpoint(folder: string, job: string): Promise<Train
     lossSum: head.lossSum,
     values,
     optimizer: { vectors: accumulators, scalars: head.scalars, counters: head.counters },
+    lessons: { labelled: head.labelled, teacher },
   };
 }
 

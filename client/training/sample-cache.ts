@@ -10,13 +10,16 @@ const LIMIT_BYTES = 512 * 2 ** 20;
 export class SampleCache {
   readonly #dataset: Dataset;
   readonly #config: Config;
+  readonly #unlabelled: ReadonlySet<number>;
   readonly #limit: number;
   readonly #held = new Map<number, PreparedSample>();
   #bytes = 0;
 
-  constructor(dataset: Dataset, config: Config, limitBytes = LIMIT_BYTES) {
+  /** @param unlabelled samples whose labels are not looked at */
+  constructor(dataset: Dataset, config: Config, unlabelled: ReadonlySet<number> = new Set(), limitBytes = LIMIT_BYTES) {
     this.#dataset = dataset;
     this.#config = config;
+    this.#unlabelled = unlabelled;
     this.#limit = limitBytes;
   }
 
@@ -25,7 +28,9 @@ export class SampleCache {
     if (known !== undefined) return known;
     const { flip } = this.#config.training.augmentation;
     const words = flip.probability > 0 ? flip.words : null;
-    const sample = prepareSample(await this.#dataset.load(index), this.#config, words);
+    const loaded = await this.#dataset.load(index);
+    const seen = this.#unlabelled.has(index) ? { ...loaded, boxes: null, segmentation: null, scene: null } : loaded;
+    const sample = prepareSample(seen, this.#config, words);
     this.#held.set(index, sample);
     this.#bytes += sample.bytes;
     for (const [oldest, held] of this.#held) {

@@ -51,15 +51,15 @@ export function lossAndGradient(
         const outputs = built.forward(batch, true);
         for (const [head, output] of outputs) {
           const loss = headLoss(head, output, batch.targets, losses);
-          if (loss !== null) perHead.set(head, loss);
+          if (loss !== null) perHead.set(head, scaled(loss, batch.targets.factors?.[head]));
         }
         labelled = perHead.size > 0;
         // Without a label there is nothing to learn, but still something to differentiate.
         if (!labelled) return tf.mul(tf.sum([...outputs.values()][0] as tf.Tensor), 0) as tf.Scalar;
         const penalties = built.penalties?.() ?? [];
         const combined = combineLosses(perHead, losses, start);
-        const scaled = built.lossScale === undefined ? combined : tf.mul(combined, built.lossScale(batch));
-        return penalties.reduce((sum, penalty) => tf.add(sum, penalty), scaled as tf.Scalar);
+        const whole = scaled(combined, built.lossScale?.(batch));
+        return penalties.reduce((sum, penalty) => tf.add(sum, penalty), whole);
       }, [...learns, ...(start === null ? [] : [start])]);
       for (const [i, slot] of layout.tensors.entries()) {
         if (i < built.trainable || changes[i] === false) continue;
@@ -78,4 +78,24 @@ export function lossAndGradient(
   } finally {
     start?.dispose();
   }
+}
+
+/** The sum of the heads' losses without a gradient and with fixed weights; null for a batch without labels. */
+export function lossOf(built: BuiltModel, config: ModelConfig, params: Float32Array, batch: Batch): number | null {
+  const { losses } = config.training;
+  built.setParams(params);
+  let total: number | null = null;
+  tf.tidy(() => {
+    const perHead = new Map<(typeof TASKS)[number], tf.Scalar>();
+    for (const [head, output] of built.forward(batch, false)) {
+      const loss = headLoss(head, output, batch.targets, losses);
+      if (loss !== null) perHead.set(head, loss);
+    }
+    if (perHead.size > 0) total = combineLosses(perHead, losses, null).dataSync()[0] as number;
+  });
+  return total;
+}
+
+function scaled(loss: tf.Scalar, factor: number | undefined): tf.Scalar {
+  return factor === undefined ? loss : tf.mul(loss, factor);
 }

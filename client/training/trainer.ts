@@ -35,6 +35,8 @@ export interface TrainingResult {
   readonly lossSum: number;
   /** Steps summed in `lossSum`. */
   readonly lossCount: number;
+  /** What the update weighs by; the trainer's `examples` unless given. */
+  readonly examples?: number;
 }
 
 export interface Trainer {

@@ -115,6 +115,13 @@ export function randomView(
   };
 }
 
+/** The same part of the picture, with everything there is to see in it and no change of colours. */
+export function clearView({ x, y, columns, rows }: View, sample: PreparedSample, depthIsInput: boolean): View {
+  const plain = plainView(sample, { depth: !depthIsInput });
+  const text = x.scale < 0 ? sample.mirroredText : sample.text;
+  return { ...plain, x, y, columns, rows, present: { ...plain.present, text: text !== null } };
+}
+
 /** How the picture's colours change. */
 export function randomLight(
   rng: Rng,

@@ -3,6 +3,7 @@
  * are made by whoever runs the model.
  */
 import type { FederationConfig } from "../../shared/config/federation.ts";
+import type { Head } from "../../shared/release/scores.ts";
 import type { DepthGuide } from "../losses/depth.ts";
 import { holePixels, type Rectangle, type View } from "./augment.ts";
 import { depthScale, normalisedDepth, type DepthScale } from "./depth.ts";
@@ -58,6 +59,8 @@ export interface Targets {
   readonly depthGuide?: DepthGuide;
   /** [B, S]: one-hot; all zero where unlabelled. */
   readonly scene: Float32Array;
+  /** What heads' losses are multiplied by; 1 where none is given. */
+  readonly factors?: Readonly<Partial<Record<Head, number>>>;
 }
 
 type Config = Pick<FederationConfig, "model" | "input" | "labels">;

@@ -26,7 +26,7 @@ const VISIBLE = 0.3;
 /** Adds the boxes of one sample to the batch's heat [B, H/4, W/4, classes] and cells. */
 export function drawBoxes(
   boxes: readonly PreparedBox[],
-  view: View,
+  view: Pick<View, "x" | "y">,
   geometry: Geometry,
   sample: number,
   heat: Float32Array,
@@ -69,7 +69,7 @@ export function drawBoxes(
 }
 
 /** The box as the view shows it, clipped; null when too little is left. */
-function through(box: PreparedBox, view: View, geometry: Geometry): PreparedBox | null {
+function through(box: PreparedBox, view: Pick<View, "x" | "y">, geometry: Geometry): PreparedBox | null {
   const ends = [box.left, box.right].map((x) => x * view.x.scale + view.x.shift);
   const [left, right] = [Math.min(...ends), Math.max(...ends)];
   const top = box.top * view.y.scale + view.y.shift;

@@ -1,10 +1,12 @@
 /** Schema of federation.yaml. Cross-field checks (headroom, thresholds) are in `coordinator/config.ts`. */
 import { z } from "zod";
 import { augmentation } from "./augmentation.ts";
+import { curriculum } from "./curriculum.ts";
 import { losses } from "./losses.ts";
 import { isModelName } from "./models.ts";
 import { ownModel } from "./own-model.ts";
 import { modalityDropout } from "./robustness.ts";
+import { semiSupervised } from "./semi-supervised.ts";
 import { duration } from "./units.ts";
 
 const name = z
@@ -121,6 +123,8 @@ export const federationConfig = z.strictObject({
       losses: losses.prefault({}),
       modalityDropout: modalityDropout.prefault({}),
       augmentation: augmentation.prefault({}),
+      semiSupervised: semiSupervised.nullable().default(null),
+      curriculum: curriculum.nullable().default(null),
     })
     .prefault({})
     .refine((t) => t.localSteps === undefined || t.localEpochs === undefined, {

@@ -9,6 +9,9 @@ describe("ways of training that do not fit the rest of federation.yaml", () => {
   test.each([
     ["{ augmentation: { flip: { probability: 0.5 } } }", sided, "training.augmentation.flip.probability"],
     ["{ augmentation: { zoom: [1.5, 2] } }", undefined, "training.augmentation.zoom[0]"],
+    ["{ semiSupervised: {} }", "depth: { kind: metric }", "training.semiSupervised"],
+    ["{ semiSupervised: { confidence: 0.3 } }", undefined, "training.semiSupervised.confidence"],
+    ["{ curriculum: { measure: mood } }", undefined, "training.curriculum.measure"],
     ["{ augmentation: { blur: 1 } }", undefined, "training.augmentation.blur"],
   ])("%s", (training, labels, field) => {
     expect(() => federation(training, labels)).toThrow(
