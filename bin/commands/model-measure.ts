@@ -26,7 +26,7 @@ interface MeasureOptions {
   readonly json?: boolean;
 }
 
-const row = z.object({
+const cost = z.object({
   params: z.number(),
   fp32MB: z.number(),
   size: z.number(),
@@ -38,8 +38,10 @@ const row = z.object({
   trainingShare: z.number(),
   inferenceShare: z.number(),
   peakRssMB: z.number(),
-  quality: z.object({ metric: z.enum(["mIoU", "AbsRel"]), value: z.number(), trivial: z.number() }),
 });
+const quality = z.object({ metric: z.enum(["mIoU", "AbsRel"]), value: z.number(), trivial: z.number() });
+type Quality = z.infer<typeof quality>;
+const row = z.object({ cost: cost.optional(), quality: quality.optional() });
 type Row = z.infer<typeof row>;
 const table = z.object({ steps: z.number(), rows: z.record(z.string(), row) });
 
@@ -62,13 +64,17 @@ async function measure(options: MeasureOptions): Promise<void> {
   if (unknown !== undefined) throw new CodedError("USAGE", `--only: there is no row ${unknown}`, { field: "only" });
   const before = await readTable(options.out);
   const rows: Record<string, Row> = before?.steps === options.steps ? { ...before.rows } : {};
-  for (const one of MODEL_BENCHMARKS) {
-    if (options.only?.includes(one.name) === false || rows[one.name] !== undefined) continue;
-    note(`${one.name}: ${one.what}`);
-    const quality = await qualityOf(one.model, one.preset, options);
-    rows[one.name] = row.parse({ ...runAlone(one.name), quality });
-    note(`  ${JSON.stringify(rows[one.name])}`);
+  const chosen = MODEL_BENCHMARKS.filter(({ name }) => options.only?.includes(name) ?? true);
+  const add = async (name: string, part: Row): Promise<void> => {
+    note(`${name}: ${JSON.stringify(part)}`);
+    rows[name] = { ...rows[name], ...part };
     await writeFileDurably(options.out, `${JSON.stringify({ steps: options.steps, rows }, null, 2)}\n`);
+  };
+  for (const { name } of chosen) {
+    if (rows[name]?.cost === undefined) await add(name, { cost: cost.parse(runAlone(name)) });
+  }
+  for (const { name, model, preset } of chosen) {
+    if (rows[name]?.quality === undefined) await add(name, { quality: await qualityOf(model, preset, options) });
   }
   printResult(options.json, { steps: options.steps, rows }, markdown(rows));
 }
@@ -97,7 +103,7 @@ const trained = z.object({
 });
 
 /** Trains as `allulook train` does, in a process of its own, and scores what was held out. */
-async function qualityOf(model: string, preset: string, options: MeasureOptions): Promise<Row["quality"]> {
+async function qualityOf(model: string, preset: string, options: MeasureOptions): Promise<Quality> {
   const scenes = model === "allulook4";
   const data = resolve(scenes ? options.labelled : options.depth);
   const out = await mkdtemp(join(tmpdir(), "allulook-measure-"));
@@ -151,21 +157,27 @@ function markdown(rows: Readonly<Record<string, Row>>): string {
     "quality",
     "trivial",
   ];
-  const lines = Object.entries(rows).map(([name, one]) => [
+  const lines = Object.entries(rows).map(([name, { cost: of, quality: learned }]) => [
     `\`${name}\``,
-    String(one.size),
-    `${(one.params / 1e6).toFixed(2)} M`,
-    one.fp32MB.toFixed(1),
-    one.forwardGFLOP.toPrecision(2),
-    one.msTrainingStep.toFixed(0),
-    `${one.trainingGFLOPs.toFixed(0)} (${percent(one.trainingShare)})`,
-    one.msInference.toFixed(0),
-    `${one.inferenceGFLOPs.toFixed(0)} (${percent(one.inferenceShare)})`,
-    one.peakRssMB.toFixed(0),
-    `${one.quality.metric} ${one.quality.value.toFixed(3)}`,
-    one.quality.trivial.toFixed(3),
+    ...(of === undefined ? Array.from({ length: 9 }, () => "") : costCells(of)),
+    learned === undefined ? "" : `${learned.metric} ${learned.value.toFixed(3)}`,
+    learned?.trivial.toFixed(3) ?? "",
   ]);
   return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function costCells(of: z.infer<typeof cost>): string[] {
+  return [
+    String(of.size),
+    `${(of.params / 1e6).toFixed(2)} M`,
+    of.fp32MB.toFixed(1),
+    of.forwardGFLOP.toPrecision(2),
+    of.msTrainingStep.toFixed(0),
+    `${of.trainingGFLOPs.toFixed(0)} (${percent(of.trainingShare)})`,
+    of.msInference.toFixed(0),
+    `${of.inferenceGFLOPs.toFixed(0)} (${percent(of.inferenceShare)})`,
+    of.peakRssMB.toFixed(0),
+  ];
 }
 
 function percent(share: number): string {
