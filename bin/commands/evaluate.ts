@@ -9,6 +9,8 @@ import { CodedError } from "../../shared/errors.ts";
 import { compareCoco } from "../evaluation/coco.ts";
 import { evaluateRelease } from "../evaluation/release.ts";
 import { evaluationJson, type EvaluationReport, evaluationText } from "../evaluation/tables.ts";
+import { reportRobustness, robustnessText } from "../evaluation/robustness.ts";
+import { integer } from "../numbers.ts";
 import { note, printResult } from "../output.ts";
 
 interface EvaluateOptions {
@@ -19,6 +21,11 @@ interface EvaluateOptions {
   readonly predictions?: string;
   readonly groundTruth?: string;
   readonly type?: "bbox" | "segm";
+  readonly robustness?: boolean;
+  readonly corruptions?: string;
+  readonly severities?: string;
+  readonly seed: number;
+  readonly out: string;
   readonly json?: boolean;
 }
 
@@ -41,14 +48,25 @@ export function register(program: Command): void {
         "segm",
       ]),
     )
+    .option("--robustness", "score in low light, noise, fog, rain, with parts hidden, without depth and text, too")
+    .option("--corruptions <list>", "of --robustness: some, such as fog,no-depth; all unless given")
+    .option("--severities <list>", "of --robustness: rising numbers up to 5", "1,2,3,4,5")
+    .option("--seed <n>", "of --robustness: the same seed corrupts in the same way", integer, 7)
+    .option("--out <dir>", "of --robustness: where robustness.json and robustness.html go", "robustness")
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",
       `
 Examples: allulook evaluate --model run/releases/5 --data ./north ./south
+          allulook evaluate --model run/releases/5 --data ./north --robustness --out robustness
           allulook evaluate --predictions results.json --ground-truth instances_val2017.json`,
     )
     .action(async (options: EvaluateOptions) => {
+      if (options.robustness === true) {
+        const written = await robustness(options);
+        printResult(options.json, written.report, robustnessText(written));
+        return;
+      }
       const report = await evaluate(options);
       printResult(options.json, evaluationJson(report), evaluationText(report));
     });
@@ -64,11 +82,20 @@ async function evaluate(options: EvaluateOptions): Promise<EvaluationReport> {
   }
   if (!ofModel) return scorePredictions(predictions as string, groundTruth as string, options.type);
   const { modalities, trainingData } = options;
-  const terminal = process.stderr.isTTY === true;
-  const onSample = (done: number, all: number) => {
-    if (terminal) process.stderr.write(`\r\u001b[2K${done === all ? "" : `${done}/${all} pictures`}`);
-  };
   return evaluateRelease({ model, data, modalities, trainingData, onSample });
+}
+
+async function robustness(options: EvaluateOptions) {
+  const { model, data, modalities, corruptions, severities, seed, out } = options;
+  if (model === undefined || data === undefined || (options.predictions ?? options.groundTruth) !== undefined) {
+    throw new CodedError("USAGE", "--robustness goes with --model and --data");
+  }
+  return reportRobustness({ model, data, modalities, corruptions, severities, seed, out, onSample });
+}
+
+/** A counting line, on a terminal only. */
+function onSample(done: number, all: number): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${done === all ? "" : `${done}/${all} pictures`}`);
 }
 
 async function scorePredictions(

@@ -7,24 +7,62 @@ import { MeanDepthMap } from "../../models/metrics/depth.ts";
 import { evaluateSites, type SiteSamples } from "../../models/metrics/evaluate.ts";
 import { geometryOf } from "../../models/preprocess/prepare.ts";
 import type { Dataset } from "../../models/preprocess/sample.ts";
-import { openModel } from "../../models/registry.ts";
+import { type BuiltModel, openModel } from "../../models/registry.ts";
 import type { PredictConfig } from "../../models/allulook4/predict.ts";
 import { chosenMetrics } from "../../shared/config/own-model.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { EvaluationReport } from "./tables.ts";
 
-export interface ReleaseEvaluation {
+export interface EvaluationInput {
   readonly model: string;
   /** Dataset folders. */
   readonly data: readonly string[];
   /** Comma-separated; the others are withheld. */
   readonly modalities?: string | undefined;
-  /** Folders of the pictures trained on: their mean depth map is scored beside the model. */
-  readonly trainingData?: readonly string[] | undefined;
   readonly onSample?: (done: number, all: number) => void;
 }
 
-const BATCH = 8;
+export interface ReleaseEvaluation extends EvaluationInput {
+  /** Folders of the pictures trained on: their mean depth map is scored beside the model. */
+  readonly trainingData?: readonly string[] | undefined;
+}
+
+export const BATCH = 8;
+
+/** A model with its weights, and what it is to be scored on. */
+export interface OpenedModel {
+  readonly built: BuiltModel;
+  /** Without the modalities that are withheld. */
+  readonly config: PredictConfig;
+  readonly withheld: { readonly text: boolean };
+  readonly sites: readonly SiteSamples[];
+  /** Of all sites. */
+  readonly pictures: number;
+}
+
+/** Opens model and datasets for `work`, and lets go of the model after it. @throws CodedError USAGE, DATA_* */
+export async function withModel<T>(
+  { config: released, seed, params }: LoadedModel,
+  options: Omit<EvaluationInput, "model">,
+  work: (opened: OpenedModel) => Promise<T>,
+): Promise<T> {
+  const input =
+    options.modalities === undefined
+      ? released.input
+      : { ...released.input, modalities: known(options.modalities, released.input.modalities) };
+  const config = { ...released, input };
+  const folders = await openAll(options.data, config);
+  await loadEngine();
+  const built = await openModel(released, seed);
+  try {
+    built.setParams(params);
+    const pictures = folders.reduce((sum, { dataset }) => sum + dataset.size, 0);
+    const withheld = { text: !input.modalities.includes("text") };
+    return await work({ built, config, withheld, sites: bySite(folders), pictures });
+  } finally {
+    built.dispose();
+  }
+}
 
 /** @throws CodedError USAGE for unknown modalities, RELEASE_*, DATA_* */
 export async function evaluateRelease(options: ReleaseEvaluation): Promise<EvaluationReport> {
@@ -33,45 +71,29 @@ export async function evaluateRelease(options: ReleaseEvaluation): Promise<Evalu
 
 /** The same for a model that is loaded. @throws CodedError USAGE for unknown modalities, DATA_* */
 export async function evaluateModel(
-  { config: released, seed, params }: LoadedModel,
+  model: LoadedModel,
   options: Omit<ReleaseEvaluation, "model">,
 ): Promise<EvaluationReport> {
-  const input =
-    options.modalities === undefined
-      ? released.input
-      : { ...released.input, modalities: known(options.modalities, released.input.modalities) };
-  const config = { ...released, input };
-  const folders = await openAll(options.data, config);
-  const trained = await openAll(options.trainingData ?? [], config);
-  await loadEngine();
-  const built = await openModel(released, seed);
-  try {
-    built.setParams(params);
-    const all = folders.reduce((sum, { dataset }) => sum + dataset.size, 0);
+  return withModel(model, options, async ({ built, config, withheld, sites: sets, pictures }) => {
+    const trained = await openAll(options.trainingData ?? [], config);
     const { pooled, sites } = await evaluateSites(
       built,
       config,
-      bySite(folders),
-      {
-        batchSize: BATCH,
-        meanDepth: trained.length === 0 ? null : await meanDepthOf(trained, config),
-        withheld: { text: !input.modalities.includes("text") },
-      },
-      (done) => options.onSample?.(done, all),
+      sets,
+      { batchSize: BATCH, meanDepth: trained.length === 0 ? null : await meanDepthOf(trained, config), withheld },
+      (done) => options.onSample?.(done, pictures),
     );
     return {
-      metrics: chosenMetrics(released.model.own, pooled.metrics()),
+      metrics: chosenMetrics(model.config.model.own, pooled.metrics()),
       details: pooled.details(),
       examples: pooled.examples,
       sites: sites.map(({ site, evaluation }) => ({
         site,
         examples: evaluation.examples,
-        metrics: chosenMetrics(released.model.own, evaluation.metrics()),
+        metrics: chosenMetrics(model.config.model.own, evaluation.metrics()),
       })),
     };
-  } finally {
-    built.dispose();
-  }
+  });
 }
 
 interface Folder {

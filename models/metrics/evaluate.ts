@@ -11,7 +11,7 @@ import {
   type Withheld,
 } from "../allulook4/predict.ts";
 import { randomHoles } from "../preprocess/augment.ts";
-import { prepareSample } from "../preprocess/prepare.ts";
+import { type PreparedSample, prepareSample } from "../preprocess/prepare.ts";
 import type { Sample } from "../preprocess/sample.ts";
 import type { RunnableModel } from "../runnable.ts";
 import { depthErrors, type MeanDepthMap } from "./depth.ts";
@@ -27,6 +27,8 @@ export interface EvaluationOptions {
   /** Takes every prediction, with confidence maps, for metrics without bins. */
   readonly exact?: ExactEvaluation;
   readonly withheld?: { readonly text?: boolean };
+  /** Whether holes in given depth maps are scored, too; they are unless this is false. */
+  readonly completion?: boolean;
 }
 
 /**
@@ -43,6 +45,22 @@ export function addSamples(
   options: EvaluationOptions,
 ): void {
   const prepared = samples.map((sample) => prepareSample(sample, config));
+  addPrepared(model, config, samples, prepared, layout, values, options);
+}
+
+/**
+ * As {@link addSamples}, where the model sees something else than the samples: they are the truth, `prepared` is what
+ * it is given.
+ */
+export function addPrepared(
+  model: RunnableModel,
+  config: PredictConfig,
+  samples: readonly Sample[],
+  prepared: readonly PreparedSample[],
+  layout: StatisticsLayout,
+  values: Float64Array,
+  options: EvaluationOptions,
+): void {
   const { kind } = config.labels.depth;
   const base = options.withheld ?? {};
   const depthIsInput = config.input.modalities.includes("depth");
@@ -52,7 +70,7 @@ export function addSamples(
       : predictPrepared(
           model,
           config,
-          at.map((i) => prepared[i] as (typeof prepared)[number]),
+          at.map((i) => prepared[i] as PreparedSample),
           at.map((i) => samples[i] as Sample),
           withheld,
           undefined,
@@ -86,17 +104,18 @@ export function addSamples(
     const mean = options.meanDepth?.render(sample.width, sample.height) ?? null;
     if (mean !== null) addDepth(slotValues(layout, values, "depthBaseline"), depthErrors(mean, sample.depth, kind));
   }
-  if (!depthIsInput) return;
-  const holes = withDepth.map((i) => randomHoles(Rng.of("depth completion", (samples[i] as Sample).id)));
+  if (!depthIsInput || options.completion === false) return;
+  const given = withDepth.filter((i) => (prepared[i] as PreparedSample).depth !== null);
+  const holes = given.map((i) => randomHoles(Rng.of("depth completion", (samples[i] as Sample).id)));
   const filled = run(
-    withDepth,
+    given,
     holes.map((of) => ({ ...base, holes: of })),
   );
-  for (const [at, i] of withDepth.entries()) {
+  for (const [at, i] of given.entries()) {
     const sample = samples[i] as Sample & { depth: NonNullable<Sample["depth"]> };
     const predicted = (filled[at] as Prediction).depth;
     if (predicted === null) continue;
-    const mask = pictureHoles(holes[at] ?? [], prepared[i] as (typeof prepared)[number], sample);
+    const mask = pictureHoles(holes[at] ?? [], prepared[i] as PreparedSample, sample);
     const errors = depthErrors(predicted, sample.depth, kind, mask);
     const sums = slotValues(layout, values, "depthCompletion");
     if (errors === null) continue;

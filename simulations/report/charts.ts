@@ -1,9 +1,10 @@
-/** Which curves the report draws, from the rounds' entries. */
+/** What a chart of a page is, and which ones the report draws from the rounds' entries. */
 import type { Report, RoundEntry } from "./schema.ts";
 
 interface Series {
   readonly label: string;
-  readonly role: "main" | "second" | "baseline";
+  /** A number: one of many lines that nothing sets apart. */
+  readonly role: "main" | "second" | "baseline" | number;
   readonly values: readonly (number | null)[];
 }
 
@@ -12,7 +13,7 @@ export interface Chart {
   readonly better: "higher" | "lower";
   /** Shares are drawn from 0 up and read as per cent. */
   readonly share: boolean;
-  readonly rounds: readonly number[];
+  readonly x: { readonly label: string; readonly values: readonly number[] };
   readonly series: readonly Series[];
 }
 
@@ -83,6 +84,6 @@ export function chartsOf(report: Report): Chart[] {
     const drawn = series
       .map(([label, role, value]) => ({ label, role, values: report.rounds.map(value) }))
       .filter(({ values }) => values.some((value) => value !== null));
-    return drawn.length === 0 ? [] : [{ title, better, share, rounds, series: drawn }];
+    return drawn.length === 0 ? [] : [{ title, better, share, x: { label: "round", values: rounds }, series: drawn }];
   });
 }

@@ -12,6 +12,10 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
     const colours = isDark
       ? { main: "#6db3f2", second: "#7fd1ae", baseline: "#c9a36a", text: "#b9c2cc", grid: "#2b3440" }
       : { main: "#0b63b8", second: "#11805a", baseline: "#8a5a00", text: "#4a5560", grid: "#e3e8ee" };
+    // Okabe and Ito 2008, with the yellow darkened on white paper.
+    const many = ["#e69f00", "#56b4e9", "#009e73", isDark ? "#f0e442" : "#a89a00", "#0072b2", "#d55e00", "#cc79a7"];
+    const colourOf = (role: Chart["series"][number]["role"]): string =>
+      typeof role === "number" ? (many[role % many.length] as string) : colours[role];
     for (const [i, chart] of charts.entries()) {
       const place = document.getElementById(`chart-${i}`);
       if (place === null) continue;
@@ -46,21 +50,21 @@ export function drawCharts(uPlot: typeof uPlotClass): void {
           },
         ],
         series: [
-          { label: "round", value: (_plot, round) => String(round ?? chart.rounds[lastScored] ?? "–") },
+          { label: chart.x.label, value: (_plot, x) => String(x ?? chart.x.values[lastScored] ?? "–") },
           ...chart.series.map(({ label, role, values }) => ({
             label,
-            stroke: colours[role],
+            stroke: colourOf(role),
             // A failed round has no score; the line goes on.
             spanGaps: true,
-            width: role === "main" ? 2.5 : 1.5,
+            width: role === "main" ? 2.5 : typeof role === "number" ? 2 : 1.5,
             ...(role === "baseline" ? { dash: [6, 5] } : {}),
-            points: { show: role !== "baseline", size: role === "main" ? 6 : 4, fill: colours[role] },
+            points: { show: role !== "baseline", size: role === "main" ? 6 : 4, fill: colourOf(role) },
             value: (_plot: uPlotClass, value: number | null, _series: number, at: number | null) =>
               write(at === null ? (values[lastScored] ?? null) : value),
           })),
         ],
       };
-      const data = [chart.rounds, ...chart.series.map(({ values }) => values)] as unknown as uPlotClass.AlignedData;
+      const data = [chart.x.values, ...chart.series.map(({ values }) => values)] as unknown as uPlotClass.AlignedData;
       drawn.push({ plot: new uPlot(options, data, place), place });
     }
   };

@@ -65,6 +65,9 @@ p { margin: 4px 0 12px; }
 .sheet th.left, .sheet td.left { text-align: left; white-space: normal; }
 .sheet caption { text-align: left; padding: 10px 12px 2px; }
 main a { color: var(--accent); }
+.strips { padding: 12px 14px; } .strips table { table-layout: fixed; min-width: 640px; }
+.strips td, .strips th { padding: 4px; text-align: center; border: 0; }
+.strips img { width: 100%; height: auto; display: block; border-radius: 4px; image-rendering: pixelated; }
 .sizes { padding: 16px 18px; }
 .sizes svg { width: 100%; height: 10px; display: block; border-radius: 5px; background: var(--bar); margin: 2px 0 12px; }
 .sizes rect { fill: var(--accent); }

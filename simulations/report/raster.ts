@@ -1,6 +1,6 @@
 /** A small RGB canvas: class overlays, depth in colours, boxes with numbers. Encoded by sharp. */
 import sharp from "sharp";
-import type { Colour } from "./colours.ts";
+import { viridis, type Colour } from "./colours.ts";
 
 export interface Raster {
   readonly width: number;
@@ -54,6 +54,18 @@ export function paint(
     }
   }
   return { width, height, rgb };
+}
+
+/** RGB of a depth map: near is bright between the ends of `scale`'s readings; dark grey where there is none. */
+export function depthColours(values: Float32Array, scale: Float32Array): Uint8Array {
+  const known = scale.filter((value) => !Number.isNaN(value));
+  const near = known.reduce((low, value) => Math.min(low, value), Infinity);
+  const far = known.reduce((high, value) => Math.max(high, value), -Infinity);
+  const rgb = new Uint8Array(values.length * 3).fill(52);
+  for (const [i, value] of values.entries()) {
+    if (!Number.isNaN(value)) rgb.set(viridis(far > near ? (far - value) / (far - near) : 0.5), 3 * i);
+  }
+  return rgb;
 }
 
 /** Draws a frame of `thickness` pixels around a rectangle in panel pixels; `dash` 0 is a full line. */

@@ -66,7 +66,13 @@ export function curves(charts: readonly Chart[]): Markup {
       Scores on the evaluation data; round 0 is the model before any training. The same numbers stand in the
       <a href="#rounds">table of rounds</a>.
     </p>
-    <noscript><p>The curves need JavaScript; the table has their numbers.</p></noscript>
+    ${chartGrid(charts)}
+  </section>`;
+}
+
+/** A place for each chart of a page, in its order. */
+export function chartGrid(charts: readonly Chart[]): Markup {
+  return html`<noscript><p>The curves need JavaScript; the table has their numbers.</p></noscript>
     <div class="charts">
       ${charts.map(
         ({ title, better, series }, i) =>
@@ -78,8 +84,7 @@ export function curves(charts: readonly Chart[]): Markup {
             <div id="chart-${i}" role="img" aria-label="${describe(title, series)}"></div>
           </figure>`,
       )}
-    </div>
-  </section>`;
+    </div>`;
 }
 
 function describe(title: string, series: Chart["series"]): string {

@@ -43,10 +43,9 @@ export function corrupted(
   return CHANGES[name](sample, Math.min(5, severity), rng, kind);
 }
 
-/** Whether this sample can be corrupted in this way at all: it has the modality. */
-export function isCorruptible(sample: PreparedSample, name: CorruptionName): boolean {
-  if (name === "no-text") return sample.text !== null;
-  return name === "no-depth" ? sample.depth !== null : sample.rgb !== null;
+/** What a sample must have, and a model must read, for the corruption to mean anything. */
+export function corruptedModality(name: CorruptionName): "rgb" | "depth" | "text" {
+  return name === "no-text" ? "text" : name === "no-depth" ? "depth" : "rgb";
 }
 
 function ofColours(corruption: Corruption): Change {

@@ -1,11 +1,9 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { evaluateRelease } from "../../../bin/evaluation/release.ts";
 import { loadEngine } from "../../../models/engine/node/load.ts";
-import { openModel } from "../../../models/registry.ts";
-import { MODEL_WEIGHTS_PATH, modelFiles } from "../../../shared/release/model-card.ts";
-import { encodeModel } from "../../../shared/quantize/model.ts";
 import { folderWith, gray, picture } from "../../fakes/dataset-folder.ts";
+import { untrainedRelease } from "../../fakes/untrained-release.ts";
 import { testConfig } from "../../models/synthetic-samples.ts";
 
 const SIZE = 32;
@@ -14,11 +12,7 @@ let model: string;
 
 beforeAll(async () => {
   await loadEngine();
-  const built = await openModel(config, 7);
-  const files = modelFiles(config, built.layout);
-  files.set(MODEL_WEIGHTS_PATH, encodeModel(built.layout, built.getParams(), "fp32", []).bytes);
-  built.dispose();
-  model = join(folderWith(Object.fromEntries(files)), "model");
+  model = await untrainedRelease(config);
 });
 
 /** A folder of pictures, each of its own site or of none. */

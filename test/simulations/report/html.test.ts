@@ -95,7 +95,7 @@ test("charts hold what the rounds say, with the baseline beside depth, and only 
     "Scene",
   ]);
   const depth = charts[3];
-  expect(depth?.rounds).toEqual([0, 1, 2, 3]);
+  expect(depth?.x).toEqual({ label: "round", values: [0, 1, 2, 3] });
   expect(depth?.series.map(({ role, values }) => [role, values])).toEqual([
     ["main", [0.6, 0.65, null, 0.75]],
     ["baseline", [0.55, 0.55, null, 0.55]],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { corrupted, isCorruptible, SEVERITIES } from "../../../../models/preprocess/corruption/suite.ts";
+import { corrupted, corruptedModality, SEVERITIES } from "../../../../models/preprocess/corruption/suite.ts";
 import { type PreparedSample, prepareSample } from "../../../../models/preprocess/prepare.ts";
 import type { Sample } from "../../../../models/preprocess/sample.ts";
 import { TEXT_FEATURES } from "../../../../models/preprocess/text.ts";
@@ -96,9 +96,10 @@ describe.each(CORRUPTIONS)("%s", (name) => {
 
   test("does nothing to a sample that lacks what it works on", () => {
     const bare = prepared({ rgb: null, depth: null, captions: null });
-    expect(isCorruptible(bare, name)).toBe(false);
     expect(corrupt(bare, name, 5)).toEqual(bare);
-    expect(isCorruptible(prepared(), name)).toBe(true);
+    expect(corrupt(prepared({ [corruptedModality(name)]: null, captions: null }), name, 2).rgb === null).toBe(
+      corruptedModality(name) === "rgb",
+    );
   });
 });
 
