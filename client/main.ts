@@ -129,7 +129,14 @@ export async function createClient(
       log,
       now: Date.now,
       workplace: async (plan) => {
-        const trainer = await pool.create({ clientName: identity.name, config: plan, seed: plan.seed, data });
+        const teacher = config.teacher === null ? {} : { teacher: resolve(paths.root, config.teacher) };
+        const trainer = await pool.create({
+          clientName: identity.name,
+          config: plan,
+          seed: plan.seed,
+          data,
+          ...teacher,
+        });
         const models = new ModelCache({
           federation: identity.federationId,
           coordinatorKey,

@@ -12,6 +12,7 @@ import { limbsFor } from "../shared/quantize/limbs.ts";
 import { HEAD_METRICS, HEADS, type Head } from "../shared/release/scores.ts";
 import { checkThresholds } from "../shared/secagg/thresholds.ts";
 import { completeConfig } from "./own-model.ts";
+import { withTeacher } from "./teacher.ts";
 import { checkTrainingFeatures } from "./training-features.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
@@ -31,7 +32,8 @@ export async function readFederationConfig(path: string): Promise<CheckedConfig>
     throw new CodedError("CONFIG_INVALID", `${path}: ${why}`, { file: path }, { cause: error });
   }
   const raw = await completeConfig(yamlOf(text, path), dirname(resolve(path)), path);
-  return checkFederationConfig(parseConfig(federationConfig, raw, path), path);
+  const { config, tolerated } = checkFederationConfig(parseConfig(federationConfig, raw, path), path);
+  return { config: await withTeacher(config, dirname(resolve(path))), tolerated };
 }
 
 /** As {@link readFederationConfig}, from the text of a file that names no other file. */

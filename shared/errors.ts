@@ -36,6 +36,7 @@ export const ERRORS = {
   UPDATE_NOT_FINITE: "Training produced NaN or infinity; lower the learning rate or check the data.",
   UPDATE_SHAPE: "The update has a missing or wrongly shaped tensor; the client's model differs from the plan.",
   TRAINING_FAILED: "Local training failed; the message has the cause.",
+  SITE_TEACHER: "Get a copy of the release folder that the plan distils from, and name it in site.yaml (teacher).",
   // protocol
   WIRE_INVALID: "A message breaks the protocol's schema; the other end runs other or faulty software.",
   WIRE_VERSION: "Coordinator and client speak different protocol versions; update the older one.",

@@ -122,7 +122,16 @@ async function openTrainers(pool: TrainerPool, setting: RunSetting): Promise<Map
   const { config, clients, onTraining } = setting;
   const trainers = await Promise.all(
     clients.map(async ({ name, parts, split }): Promise<[ClientName, Trainer]> => {
-      const trainer = await pool.create({ clientName: name, config, seed: config.seed, data: parts, split });
+      const { distillation } = config.training;
+      const teacher = distillation === null ? {} : { teacher: distillation.teacher };
+      const trainer = await pool.create({
+        clientName: name,
+        config,
+        seed: config.seed,
+        data: parts,
+        split,
+        ...teacher,
+      });
       if (onTraining === undefined) return [name, trainer];
       const train: Trainer["train"] = (job) =>
         trainer.train({

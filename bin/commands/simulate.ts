@@ -4,6 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { checkFederationConfig, readFederationConfig } from "../../coordinator/config.ts";
 import { completeConfig } from "../../coordinator/own-model.ts";
+import { withTeacher } from "../../coordinator/teacher.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
 import { factsOf } from "../../shared/config/models.ts";
 import { headsOf } from "../../shared/config/own-model.ts";
@@ -119,7 +120,8 @@ export async function prepared(options: SimulateOptions): Promise<Prepared> {
       : null;
   const dirs = generated === null ? (options.data ?? []).map((dir) => resolve(dir)) : [generated];
   const base = given ?? (await standard("simulation", options, await labelsOfFolders(dirs)));
-  const config = configured(base, given !== null, options, { seed, clients: options.clients });
+  const wanted = configured(base, given !== null, options, { seed, clients: options.clients });
+  const config = await withTeacher(wanted, process.cwd());
   const { clients, evaluation } = await arrange(
     config,
     dirs,
@@ -267,7 +269,7 @@ async function trainCommand(
     arranged.evaluation,
   );
   await execute(
-    config,
+    await withTeacher(config, process.cwd()),
     [central],
     dirs.length > 0 ? dirs : [matched?.dataName ?? ""],
     matched?.generated ?? false,

@@ -1,5 +1,6 @@
 /** The training plan in plain words, for the person who decides whether this site takes part. */
 import type { TrainingPlan } from "../../shared/config/plan.ts";
+import type { Distillation } from "../../shared/config/distillation.ts";
 import type { OwnModel } from "../../shared/config/own-model.ts";
 import { layerCounts } from "../../shared/config/topology.ts";
 import { modelTitle } from "../../shared/config/models.ts";
@@ -41,8 +42,13 @@ function whatIsTrained(plan: TrainingPlan): string[] {
     `The model ${modelTitle(model)} of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,
     `At most ${plan.schedule.rounds} rounds. In each, this computer trains ${work} with ${training.batchSize} pictures at a time.`,
     ...(model.own === undefined ? [] : [ownWords(model.own)]),
+    ...(training.distillation === null ? [] : [teacherWords(training.distillation)]),
     training.trainable === "all" ? "The whole model changes." : `Only its ${training.trainable} change.`,
   ];
+}
+
+function teacherWords({ teacher, sha256 }: Distillation): string {
+  return `It also learns from a larger model, ${teacher} (${sha256?.slice(0, 12) ?? "not pinned"}), of which this site needs a copy: teacher in site.yaml.`;
 }
 
 function ownWords(own: OwnModel): string {

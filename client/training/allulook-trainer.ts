@@ -20,6 +20,7 @@ import { FlatOptimizer } from "./flat-optimizer.ts";
 import { Lessons } from "./lessons.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { lossAndGradient, statisticsStart, uncertaintyCount } from "./step.ts";
+import { openTutor, type Tutor } from "./tutor.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
 
 type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation"> & {
@@ -35,6 +36,8 @@ export interface TrainerOptions {
   readonly seed: number;
   /** Instead of the split that config, seed and client name give; for central training on several sites' data. */
   readonly split?: Holdout;
+  /** Folder of the model that the configuration distils from; null: there is none. */
+  readonly teacher?: string | null;
   /** Least time between two checkpoints. */
   readonly checkpointEveryMs?: number;
 }
@@ -56,7 +59,7 @@ export function stepsPerRound(training: FederationConfig["training"], examples: 
  * @throws CodedError DATA_EMPTY without training samples, MODEL_UNKNOWN
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { config, dataset, clientName, seed } = options;
+  const { config, dataset, clientName, seed, checkpointEveryMs = CHECKPOINT_EVERY_MS } = options;
   if (dataset.size === 0)
     throw new CodedError("DATA_EMPTY", "there are no samples to train on", { client: clientName });
   const split = options.split ?? splitHoldout(dataset.entries, config.evaluation, seed, clientName);
@@ -64,7 +67,23 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     throw new CodedError("DATA_EMPTY", "no samples are left to train on after the hold-out", { client: clientName });
   }
   const built = await openModel(config, seed);
-  return new AllulookTrainer(config, dataset, split, built, options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS);
+  const { distillation } = config.training;
+  try {
+    const tutor = distillation === null ? null : await openTutor(options.teacher ?? null, distillation, built);
+    return new AllulookTrainer({ config, dataset, split, built, tutor, checkpointEveryMs });
+  } catch (error) {
+    built.dispose();
+    throw error;
+  }
+}
+
+interface TrainerParts {
+  readonly config: TrainerConfig;
+  readonly dataset: Dataset;
+  readonly split: Holdout;
+  readonly built: BuiltModel;
+  readonly tutor: Tutor | null;
+  readonly checkpointEveryMs: number;
 }
 
 class AllulookTrainer implements Trainer {
@@ -77,14 +96,16 @@ class AllulookTrainer implements Trainer {
   readonly #split: Holdout;
   readonly #built: BuiltModel;
   readonly #cache: SampleCache;
+  readonly #tutor: Tutor | null;
   readonly #checkpointEveryMs: number;
   #meanDepth: MeanDepthMap | null = null;
 
-  constructor(config: TrainerConfig, dataset: Dataset, split: Holdout, built: BuiltModel, checkpointEveryMs: number) {
+  constructor({ config, dataset, split, built, tutor, checkpointEveryMs }: TrainerParts) {
     this.#config = config;
     this.#dataset = dataset;
     this.#split = split;
     this.#built = built;
+    this.#tutor = tutor;
     this.#cache = new SampleCache(dataset, config, new Set(split.unlabelled));
     this.#checkpointEveryMs = checkpointEveryMs;
     this.layout = built.layout;
@@ -160,7 +181,7 @@ class AllulookTrainer implements Trainer {
           optimizer = new FlatOptimizer(training.optimizer, values);
         }
         const values = current();
-        const { loss, gradient } = lossAndGradient(this.#built, config, values, batch, stage);
+        const { loss, gradient } = lossAndGradient(this.#built, config, values, batch, stage, this.#tutor);
         statistics = values.subarray(from, size);
         if (training.proximal > 0) addProximal(gradient, values, params.subarray(0, from), training.proximal);
         if (!Number.isFinite(loss)) {
@@ -226,6 +247,7 @@ class AllulookTrainer implements Trainer {
 
   dispose(): void {
     this.#built.dispose();
+    this.#tutor?.model.dispose();
   }
 
   get #rounds(): number {

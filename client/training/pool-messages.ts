@@ -22,6 +22,8 @@ export interface TrainerSpec {
   readonly data: readonly DataPart[];
   /** Instead of the split that the configuration gives: indices into the parts taken together. */
   readonly split?: Holdout;
+  /** Folder of the model that the plan distils from. */
+  readonly teacher?: string;
 }
 
 export type TrainerFacts = Pick<Trainer, "layout" | "examples" | "evaluationExamples" | "statistics">;

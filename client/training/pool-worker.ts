@@ -76,9 +76,16 @@ async function perform(request: ToWorker, call: number, signal: AbortSignal): Pr
   }
 }
 
-async function open({ clientName, config, seed, data, split }: TrainerSpec): Promise<Trainer> {
+async function open({ clientName, config, seed, data, split, teacher }: TrainerSpec): Promise<Trainer> {
   const dataset = await openParts(data, config.labels);
-  return createTrainer({ config, dataset, clientName, seed, ...(split !== undefined && { split }) });
+  return createTrainer({
+    config,
+    dataset,
+    clientName,
+    seed,
+    ...(split !== undefined && { split }),
+    teacher: teacher ?? null,
+  });
 }
 
 function held(trainer: number): Trainer {

@@ -1,10 +1,12 @@
 /** One training step's loss and gradient over the flat vector of params, followed by the learned task weights. */
 import type { ModelConfig } from "../../models/allulook4/build.ts";
 import * as tf from "../../models/engine/tf.ts";
+import { distillationLoss } from "../../models/losses/distillation.ts";
 import { combineLosses, headLoss, TASKS } from "../../models/losses/multi-task.ts";
 import type { Batch } from "../../models/preprocess/batch.ts";
 import type { BuiltModel } from "../../models/registry.ts";
 import type { TrainingStage } from "../../models/runnable.ts";
+import type { Tutor } from "./tutor.ts";
 
 /** Values behind the params in the flat vector: one log-variance per task where weights are learned, else none. */
 export function uncertaintyCount(config: ModelConfig): number {
@@ -19,6 +21,7 @@ export function statisticsStart({ layout, trainable }: BuiltModel): number {
 /**
  * @param values params, then the task weights; running means and variances among the params are brought up to date
  * @param stage of a training in stages: its loss and its weights alone
+ * @param tutor whose outputs for the same batch are learned, too
  * @returns the loss (0 for a batch without labels) and its gradient, as long as `values`
  */
 export function lossAndGradient(
@@ -27,6 +30,7 @@ export function lossAndGradient(
   values: Float32Array,
   batch: Batch,
   stage?: TrainingStage,
+  tutor: Tutor | null = null,
 ): { loss: number; gradient: Float32Array } {
   const { layout, variables } = built;
   built.setParams(values.subarray(0, layout.length));
@@ -41,6 +45,7 @@ export function lossAndGradient(
     // Nothing is returned from the scope: it would walk through every value of a typed array.
     tf.tidy(() => {
       let labelled = true;
+      const taught = tutor?.model.forward(batch, false);
       const { value, grads } = tf.variableGrads(() => {
         if (stage !== undefined) {
           const loss = stage.loss(batch, losses);
@@ -52,6 +57,12 @@ export function lossAndGradient(
         for (const [head, output] of outputs) {
           const loss = headLoss(head, output, batch.targets, losses);
           if (loss !== null) perHead.set(head, scaled(loss, batch.targets.factors?.[head]));
+          const example = taught?.get(head);
+          if (tutor === null || example === undefined) continue;
+          const { temperature, weight } = tutor.settings;
+          const distance = scaled(distillationLoss(head, output, example, temperature), weight);
+          const hard = perHead.get(head);
+          perHead.set(head, hard === undefined ? distance : tf.add(hard, distance));
         }
         labelled = perHead.size > 0;
         // Without a label there is nothing to learn, but still something to differentiate.

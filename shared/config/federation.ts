@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { augmentation } from "./augmentation.ts";
 import { curriculum } from "./curriculum.ts";
+import { distillation } from "./distillation.ts";
 import { losses } from "./losses.ts";
 import { isModelName } from "./models.ts";
 import { ownModel } from "./own-model.ts";
@@ -125,6 +126,7 @@ export const federationConfig = z.strictObject({
       augmentation: augmentation.prefault({}),
       semiSupervised: semiSupervised.nullable().default(null),
       curriculum: curriculum.nullable().default(null),
+      distillation: distillation.nullable().default(null),
     })
     .prefault({})
     .refine((t) => t.localSteps === undefined || t.localEpochs === undefined, {

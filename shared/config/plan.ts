@@ -20,10 +20,21 @@ export type TrainingPlan = z.infer<typeof trainingPlan>;
 export function planOf(config: FederationConfig): TrainingPlan {
   const { listen: _listen, schedule, ...rest } = config;
   const { rounds, cohort, minSurvivors } = schedule;
-  const { model } = config;
-  // Where the file lies at the coordinator is nobody's business.
-  const init = model.own === undefined ? model.init : (model.init.split(/[/\\]/).at(-1) ?? model.init);
-  return { ...rest, model: { ...model, init }, schedule: { rounds, cohort, minSurvivors } };
+  const { model, training } = config;
+  const { distillation } = training;
+  const init = model.own === undefined ? model.init : lastPart(model.init);
+  const taught = distillation === null ? null : { ...distillation, teacher: lastPart(distillation.teacher) };
+  return {
+    ...rest,
+    model: { ...model, init },
+    training: { ...training, distillation: taught },
+    schedule: { rounds, cohort, minSurvivors },
+  };
+}
+
+/** Where a file lies at the coordinator is nobody's business. */
+function lastPart(path: string): string {
+  return path.split(/[/\\]/).at(-1) ?? path;
 }
 
 /** The plan as it is sent and hashed. */

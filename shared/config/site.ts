@@ -44,6 +44,8 @@ export const siteConfig = z.strictObject({
   data: z.string().min(1).default("./data"),
   /** This site's class names -> the federation's. */
   labels: z.strictObject({ map: z.record(z.string(), z.string().min(1)).default({}) }).prefault({}),
+  /** Release folder of the model that a plan distils from, where one does; relative to the site folder. */
+  teacher: z.string().min(1).nullable().default(null),
   policy: sitePolicy.prefault({}),
 });
 

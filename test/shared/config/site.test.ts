@@ -23,6 +23,7 @@ describe("site.yaml", () => {
       coordinator,
       data: "./data",
       labels: { map: {} },
+      teacher: null,
       policy: {
         approve: "every-change",
         minCohort: 4,
