@@ -18,6 +18,9 @@ ${stringify({ data }).trim()}
 labels:
   map: {}
 
+# Where a plan lets this site's model learn from a larger one: the folder of your copy of that release; null: none.
+teacher: null
+
 policy:
   # every-change: a person approves the plan again whenever it changes; once: the first approval holds for good.
   approve: every-change

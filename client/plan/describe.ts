@@ -42,10 +42,15 @@ function whatIsTrained(plan: TrainingPlan): string[] {
     `The model ${modelTitle(model)} of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,
     `At most ${plan.schedule.rounds} rounds. In each, this computer trains ${work} with ${training.batchSize} pictures at a time.`,
     ...(model.own === undefined ? [] : [ownWords(model.own)]),
+    ...(training.semiSupervised === null ? [] : [LABELS_MADE]),
+    ...(training.curriculum === null ? [] : ["Easy samples, as the model or their labels tell, come first."]),
     ...(training.distillation === null ? [] : [teacherWords(training.distillation)]),
     training.trainable === "all" ? "The whole model changes." : `Only its ${training.trainable} change.`,
   ];
 }
+
+const LABELS_MADE =
+  "Pictures without labels are learned from, too: what the model itself is sure of, on this computer, is taken for their labels.";
 
 function teacherWords({ teacher, sha256 }: Distillation): string {
   return `It also learns from a larger model, ${teacher} (${sha256?.slice(0, 12) ?? "not pinned"}), of which this site needs a copy: teacher in site.yaml.`;

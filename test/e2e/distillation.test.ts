@@ -1,7 +1,7 @@
 /** Distillation as people do it: a released teacher, a simulated federation of students, and a deployed one. */
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { existsSync } from "node:fs";
-import { appendFile, cp } from "node:fs/promises";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { withTeacher } from "../../coordinator/teacher.ts";
 import { checkFederationConfig } from "../../coordinator/config.ts";
@@ -49,7 +49,8 @@ test("a teacher that was trained centrally is distilled in a simulation and betw
       await deployment.addSite(name, datasets[i] as string);
       const site = deployment.sites[i] as (typeof deployment.sites)[number];
       await cp(teacher, join(site.folder, "teacher"), { recursive: true });
-      await appendFile(join(site.folder, "site.yaml"), "\nteacher: teacher\n");
+      const yaml = join(site.folder, "site.yaml");
+      await writeFile(yaml, (await readFile(yaml, "utf8")).replace("teacher: null", "teacher: teacher"));
     }
     for (const site of deployment.sites) deployment.startClient(site);
     await until("the release", async () => existsSync(join(folder, "releases", "1", "manifest.json")));

@@ -53,6 +53,15 @@ describe("the plan in plain words", () => {
     expect(text).not.toContain(unsaid);
   });
 
+  test("says what else is learned from, and that a teacher must be here", () => {
+    const distillation = { teacher: "grown-up", sha256: "ab".repeat(32) };
+    const text = words({ training: { semiSupervised: {}, curriculum: {}, distillation } });
+    for (const part of ["Pictures without labels", "come first", "grown-up (abababababab)", "teacher in site.yaml"]) {
+      expect(text).toContain(part);
+    }
+    expect(words({})).not.toContain("teacher");
+  });
+
   test("never calls it private where there is no differential privacy, and says who can invent members", () => {
     expect(words({})).toContain("No differential privacy");
     expect(words({})).toContain("it could invent members");
