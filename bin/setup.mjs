@@ -141,7 +141,7 @@ async function provisionEngine(force) {
   const file = join(root, "dist", "models", "engine", "node", "provision", "provision.js");
   if (
     !force &&
-    known.includes('"schema": 2') &&
+    known.includes('"schema": 3') &&
     known.includes('"installed": true') &&
     isLinkedTo(join(packageFolder, "lib"), engines)
   )

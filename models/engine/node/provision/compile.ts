@@ -38,6 +38,28 @@ export interface CompileInput {
 const SHARED_NAMES = "static std::set<std::string> ATTR_NAME_SET;";
 const NAMES_OF_A_THREAD = "static thread_local std::set<std::string> ATTR_NAME_SET;";
 
+/**
+ * A signal that is handled in a thread while the library computes there breaks the heap (seen with AVX-512: a few
+ * hundred signals are enough). So a thread that loads the addon, and those that the library then starts, leave signals
+ * to the other threads of the process: Node's handlers only write to a pipe, whichever thread they run in.
+ */
+const START = "static napi_value InitTFNodeJSBinding(napi_env env, napi_value exports) {";
+const START_WITHOUT_SIGNALS = `${START}\n  LeaveSignalsToOtherThreads();`;
+const LEAVE_SIGNALS = `#ifdef _WIN32
+static void LeaveSignalsToOtherThreads() {}
+#else
+#include <pthread.h>
+#include <signal.h>
+static void LeaveSignalsToOtherThreads() {
+  sigset_t signals;
+  sigfillset(&signals);
+  const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+  for (int fault : faults) sigdelset(&signals, fault);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+#endif
+`;
+
 const COMPILE_TIMEOUT_MS = 10 * 60_000;
 
 /** The machine's own C++ compiler, if it has one. CXX of the environment comes first. */
@@ -84,9 +106,16 @@ export async function compileAddon(compiler: Compiler, input: CompileInput): Pro
   const args = [...compiler.args, "-O2", "-std=c++17", "-fPIC", "-shared", "-DNAPI_VERSION=8"];
   args.push(`-I${join(input.headersFolder, "include")}`, `-I${input.packageFolder}`, `-I${input.includeFolder}`);
   const binding = join(input.packageFolder, "binding");
-  const backend = `${input.output}.cc`;
-  await writeFile(backend, withNamesPerThread(await readFile(join(binding, "tfjs_backend.cc"), "utf8")));
-  args.push(`-I${binding}`, backend, join(binding, "tfjs_binding.cc"), "-o", input.output);
+  const sources: string[] = [];
+  for (const [name, mend] of [
+    ["tfjs_backend.cc", withNamesPerThread],
+    ["tfjs_binding.cc", withoutSignals],
+  ] as const) {
+    const source = `${input.output}.${name}`;
+    await writeFile(source, mend(await readFile(join(binding, name), "utf8")));
+    sources.push(source);
+  }
+  args.push(`-I${binding}`, ...sources, "-o", input.output);
   if (macos) {
     args.push("-undefined", "dynamic_lookup", "-Wl,-rpath,@loader_path/../../deps/lib");
     for (const library of input.libraries) args.push(join(input.libraryFolder, library));
@@ -95,16 +124,25 @@ export async function compileAddon(compiler: Compiler, input: CompileInput): Pro
     for (const library of input.libraries) args.push(`-l:${library}`);
   }
   const result = await runCommand(compiler.program, args, { timeoutMs: COMPILE_TIMEOUT_MS, env: compiler.env });
-  await rm(backend, { force: true });
+  for (const source of sources) await rm(source, { force: true });
   if (result.status !== 0) {
     const message = result.found ? lastErrorLine(result.output) : "not found";
     throw new CodedError("ENGINE_PROVISION", `${compiler.name} cannot compile the addon: ${message}`);
   }
 }
 
-/** The addon's source with a set of names for each thread. Throws ENGINE_PROVISION for a source that is another. */
+/** tfjs_backend.cc with a set of names for each thread. Throws ENGINE_PROVISION for a source that is another. */
 export function withNamesPerThread(source: string): string {
-  if (!source.includes(SHARED_NAMES))
+  return mended(source, SHARED_NAMES, NAMES_OF_A_THREAD);
+}
+
+/** tfjs_binding.cc whose threads leave signals to others. Throws ENGINE_PROVISION for a source that is another. */
+export function withoutSignals(source: string): string {
+  return LEAVE_SIGNALS + mended(source, START, START_WITHOUT_SIGNALS);
+}
+
+function mended(source: string, known: string, better: string): string {
+  if (!source.includes(known))
     throw new CodedError("ENGINE_PROVISION", "the addon's source is not the one that is known here");
-  return source.replace(SHARED_NAMES, NAMES_OF_A_THREAD);
+  return source.replace(known, better);
 }

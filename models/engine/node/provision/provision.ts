@@ -45,7 +45,7 @@ export async function provisionEngine(options: ProvisionOptions): Promise<Engine
   const start = performance.now();
   const finish = async (facts: Omit<EngineStatus, "schema" | "tools" | "seconds">): Promise<EngineStatus> => {
     const seconds = Math.round((performance.now() - start) / 100) / 10;
-    const status: EngineStatus = { schema: 2, ...facts, tools, seconds };
+    const status: EngineStatus = { schema: 3, ...facts, tools, seconds };
     await writeStatus(options.root, status);
     return status;
   };

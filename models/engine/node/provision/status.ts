@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { z } from "zod";
 
 const statusSchema = z.strictObject({
-  schema: z.literal(2),
+  schema: z.literal(3),
   installed: z.boolean(),
   /** Name of the engine's folder below the engine root; null when not installed by set-up. */
   folder: z.string().nullable(),

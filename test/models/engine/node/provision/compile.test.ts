@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { withNamesPerThread } from "../../../../../models/engine/node/provision/compile.ts";
+import { withNamesPerThread, withoutSignals } from "../../../../../models/engine/node/provision/compile.ts";
 
 const folder = dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-node/package.json"));
 
@@ -14,6 +14,12 @@ test("threads of one process share no set of names in the addon that is compiled
   expect(patched.match(/^static (?!thread_local|const|inline)[\w:<>]+ \w+( =|;)/gm) ?? []).toEqual([]);
 });
 
+test("threads that compute leave signals to others, from the moment they load the addon", async () => {
+  const source = await readFile(join(folder, "binding", "tfjs_binding.cc"), "utf8");
+  expect(withoutSignals(source)).toMatch(/InitTFNodeJSBinding\(napi_env env, napi_value exports\) \{\s+LeaveSignals/);
+});
+
 test("an addon with another source is refused and not compiled as it is", () => {
-  expect(() => withNamesPerThread("int main() {}")).toThrow(expect.objectContaining({ code: "ENGINE_PROVISION" }));
+  for (const mend of [withNamesPerThread, withoutSignals])
+    expect(() => mend("int main() {}")).toThrow(expect.objectContaining({ code: "ENGINE_PROVISION" }));
 });

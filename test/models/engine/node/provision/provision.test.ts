@@ -103,7 +103,7 @@ describe("an installed engine", () => {
     await mkdir(place, { recursive: true });
     await writeFile(join(place, "tfjs_binding.node"), "addon");
     const facts = {
-      schema: 2 as const,
+      schema: 3 as const,
       installed: true,
       folder: name,
       version: "1",
