@@ -1,23 +1,26 @@
 /** Composition root of a deployed client: builds a session from a site folder, and nothing else. */
-import { appendFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { SiteConfig } from "../shared/config/site.ts";
-import { isCoded } from "../shared/errors.ts";
+import { CodedError, isCoded } from "../shared/errors.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
 import { writeFileDurably } from "../shared/node/files.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
 import { lockFolder } from "../shared/node/lock.ts";
 import { MaskPool } from "../shared/node/mask-pool.ts";
+import { basePart } from "../shared/release/base.ts";
 import type { Certificate } from "../shared/secagg/certificate.ts";
 import type { SigningKey } from "../shared/secagg/crypto-port.ts";
 import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
 import { HEARTBEAT_MS } from "../shared/wire/messages.ts";
 import { collectCertificate } from "./enrol/join.ts";
 import { consoleLog } from "./console-log.ts";
+import { baseFile } from "./model-cache/base.ts";
 import { ModelCache } from "./model-cache/cache.ts";
 import { installRelease } from "./model-cache/install.ts";
+import { FilePersonalStore } from "./model-cache/personal.ts";
 import { FileParamStore } from "./model-cache/store.ts";
 import { FileOutbox } from "./outbox/outbox.ts";
 import { FileApprovals, storePlan } from "./plan/approvals.ts";
@@ -103,6 +106,7 @@ export async function createClient(
     // One worker: a site is one client, and the policy's threads are threads of one operation.
     const pool = trainers ?? new TrainerPool(1, { threads: config.policy.cpu.threads });
     const masks = new MaskPool(1);
+    const over = new AbortController();
     const data = [{ dir: resolve(paths.root, config.data), map: config.labels.map }];
     const session = new ClientSession({
       self: { name: identity.name, signingKey, certificate },
@@ -129,14 +133,12 @@ export async function createClient(
       log,
       now: Date.now,
       workplace: async (plan) => {
+        const ref = basePart(plan);
+        const base = ref === null ? null : await baseFile(paths.models, ref, transport, over.signal);
         const teacher = config.teacher === null ? {} : { teacher: resolve(paths.root, config.teacher) };
-        const trainer = await pool.create({
-          clientName: identity.name,
-          config: plan,
-          seed: plan.seed,
-          data,
-          ...teacher,
-        });
+        const spec = { clientName: identity.name, config: plan, seed: plan.seed, data, ...teacher };
+        const trainer = await pool.create({ ...spec, ...(base !== null && { base }) });
+        const own = trainer.personal === undefined ? null : new FilePersonalStore(paths.personal, trainer.personal);
         const models = new ModelCache({
           federation: identity.federationId,
           coordinatorKey,
@@ -149,8 +151,17 @@ export async function createClient(
         return {
           trainer,
           models,
-          install: (manifest, judge, signal) =>
-            installRelease({ cache: models, folder: paths.releases, plan }, manifest, judge, signal),
+          ...(own !== null && { personal: own }),
+          install: async (manifest, judge, signal) => {
+            const options = {
+              cache: models,
+              folder: paths.releases,
+              plan,
+              base: base === null ? null : await readFile(base),
+              ...(own !== null && { personal: (round: number) => own.file(round) }),
+            };
+            return installRelease(options, manifest, judge, signal);
+          },
           checkpoints: paths.checkpoints,
           dispose: () => trainer.dispose(),
         };
@@ -164,6 +175,7 @@ export async function createClient(
     session.start();
     let stopped: Promise<void> | null = null;
     const stop = async () => {
+      over.abort(new CodedError("ATTEMPT_OVER", "the client stops"));
       // The pool at once: what it is still opening or training is of no more use.
       await Promise.all([session.stop(), pool.close(), masks.close()]);
       await unlock();

@@ -12,6 +12,7 @@
  *     outbox.jsonl       everything that ever left this site
  *     scores.jsonl       scores of every version on this site's own held-out data; they never leave
  *     models/            params of the versions held (client/model-cache/store.ts)
+ *     personal/          what this site keeps for itself of the model, by round; never sent (client/model-cache/personal.ts)
  *     releases/          models in use: active.json and VERSION/ (client/model-cache/install.ts)
  *     checkpoints/       training under way, to go on after a restart
  *     lock               the process that uses the folder
@@ -38,6 +39,7 @@ export interface SitePaths {
   readonly outbox: string;
   readonly scores: string;
   readonly models: string;
+  readonly personal: string;
   readonly releases: string;
   readonly checkpoints: string;
   readonly lock: string;
@@ -58,6 +60,7 @@ export function sitePaths(root: string): SitePaths {
     outbox: join(state, "outbox.jsonl"),
     scores: join(state, "scores.jsonl"),
     models: join(state, "models"),
+    personal: join(state, "personal"),
     releases: join(state, "releases"),
     checkpoints: join(state, "checkpoints"),
     lock: join(state, "lock"),

@@ -144,10 +144,10 @@ function checkLosses(labels: FederationConfig["labels"], losses: FederationConfi
 
 /** Labels, inputs and what is trained must be what the model has. What only the model itself can tell is checked when it is built. */
 function checkModel({ model, labels, input, training }: FederationConfig): void {
-  const { name, init, own } = model;
+  const { name, init, own, base } = model;
   const facts = factsOf(name);
-  if (own === undefined && init !== "random")
-    throw invalidField("model.init", "a .yaml file read with federation.yaml", init);
+  if (own === undefined && base === undefined && init !== "random")
+    throw invalidField("model.init", "a file or folder read with federation.yaml", init);
   const heads: ReadonlySet<Head> = own === undefined ? new Set(facts?.heads) : headsOf(own);
   const wanted = HEADS.filter((head) => (head === "depth" ? labels.depth.kind !== "none" : labels[head].length > 0));
   const lacking = wanted.find((head) => !heads.has(head));
@@ -164,8 +164,6 @@ function checkModel({ model, labels, input, training }: FederationConfig): void 
   if (training.augmentation.weather.share > 0 && !input.modalities.includes("rgb")) {
     throw invalidField("training.augmentation.weather.share", "0 without rgb in input.modalities", input.modalities);
   }
-  if (name !== "allulook4" && training.trainable !== "all")
-    throw invalidField("training.trainable", "all", training.trainable);
 }
 
 function checkListen({ listen: { tls, behindProxy } }: FederationConfig): void {

@@ -113,13 +113,13 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
   const throwAway = async (hashes: readonly Sha256[]): Promise<void> => {
     if (hashes.length === 0) return;
     // A client may have named bytes of the federation's own as its vector.
-    const needed = blobsInUse(driver.state, chain);
+    const needed = blobsInUse(parts, driver.state);
     for (const hash of hashes) if (!needed.has(hash)) await parts.blobs.delete(hash);
   };
   /** Throws away what crashes and failed attempts left: blobs that nothing refers to and that are older than this. */
   const collect = async (graceMs: number): Promise<void> => {
     try {
-      await parts.collect?.(blobsInUse(driver.state, chain), graceMs);
+      await parts.collect?.(blobsInUse(parts, driver.state), graceMs);
     } catch (error) {
       parts.observer.trouble?.("collecting blobs that nothing refers to", error);
     }
@@ -207,7 +207,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
 const SLACK_MS = 60_000;
 
 /** What the versions, the server's state and the sum under way are made of. */
-function blobsInUse(state: FederationState, chain: CoordinatorParts["chain"]): ReadonlySet<string> {
+function blobsInUse({ chain, config }: CoordinatorParts, state: FederationState): ReadonlySet<string> {
   const links = [...chain.linksAfter(-1, state.version), ...chain.linksAfter(-1)].flatMap(({ update, keyframe }) => [
     update,
     keyframe,
@@ -216,7 +216,13 @@ function blobsInUse(state: FederationState, chain: CoordinatorParts["chain"]): R
   const sum = currentSum(state);
   const inputs = sum !== null && "inputs" in sum ? Object.values(sum.inputs as Record<string, MaskedInput>) : [];
   const vectors = inputs.map(({ vector }) => vector);
-  return new Set([...kept, ...vectors, ...links.flatMap((ref) => (ref === null ? [] : [ref.sha256]))]);
+  const { base } = config.model;
+  return new Set([
+    ...(base === undefined ? [] : [base.sha256]),
+    ...kept,
+    ...vectors,
+    ...links.flatMap((ref) => (ref === null ? [] : [ref.sha256])),
+  ]);
 }
 
 /** One desk for the session under way. */

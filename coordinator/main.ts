@@ -2,6 +2,7 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
+import { readBaseBytes } from "./base-model.ts";
 import { createCoordinator, type Coordinator } from "./create.ts";
 import { memberActions } from "./enrol/actions.ts";
 import { openFederation, writeEndpoint } from "./enrol/folder.ts";
@@ -72,6 +73,8 @@ export async function openCoordinator(
       store,
       blobs,
     });
+    const base = model.base === undefined ? null : await readBaseBytes(model.init, model.base);
+    if (base !== null) await blobs.put(base);
     const releases = join(folder, "releases");
     const transcripts = join(folder, "transcripts");
     let revocations: RevocationList | null = await federation.revocations();
@@ -92,6 +95,7 @@ export async function openCoordinator(
       members,
       enrolment: federation.enrolment,
       blobs,
+      offered: model.base === undefined ? [] : [model.base.sha256],
       uploads: federation.uploads,
       log,
       admin: {
@@ -139,7 +143,7 @@ export async function openCoordinator(
       initialParams: params,
       evaluator: evaluatorFor(labels, model.own),
       chain,
-      publish: (round) => publish({ chain, name: config.federation, config, folder: releases }, round),
+      publish: (round) => publish({ chain, name: config.federation, config, folder: releases, base }, round),
       keepTranscript: (name, text) => writeFileDurably(join(transcripts, `${name}.json`), text),
       enrolled: () => members.all(),
       revocations: () => revocations,

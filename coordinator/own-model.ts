@@ -11,8 +11,9 @@ import { z } from "zod";
 import { withModelDefaults } from "../shared/config/models.ts";
 import { ownModelFile, type OwnModel } from "../shared/config/own-model.ts";
 import { checkTopology, MAX_TOPOLOGY } from "../shared/config/topology.ts";
-import { parseConfig } from "../shared/config/parse.ts";
+import { invalidField, parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
+import { readBaseModel } from "./base-model.ts";
 
 /** model.json with its manifest of weights; generous beside the topology's own limit. */
 const MAX_FILE = 4 * MAX_TOPOLOGY;
@@ -81,14 +82,16 @@ export async function completeConfig(raw: unknown, dir: string, file: string): P
   const config = asObject(raw);
   const model = asObject(config?.["model"]);
   if (config === null || model === null) return withModelDefaults(raw);
-  if (model["own"] !== undefined) {
-    throw new CodedError("CONFIG_INVALID", `${file}: model.own: not written by hand; name the model's .yaml in init`, {
+  for (const field of ["own", "base"]) {
+    if (model[field] === undefined) continue;
+    throw new CodedError("CONFIG_INVALID", `${file}: model.${field}: not written by hand; name the file in init`, {
       file,
-      field: "model.own",
+      field: `model.${field}`,
     });
   }
   const { init } = model;
-  if (typeof init !== "string" || !/\.ya?ml$/.test(init)) return withModelDefaults(raw);
+  if (typeof init !== "string" || init === "random") return withModelDefaults(raw);
+  if (!/\.ya?ml$/.test(init)) return /[/\\]/.test(init) ? withBase(config, model, resolve(dir, init)) : raw;
   const path = resolve(dir, init);
   const { name, own, losses } = await readOwnModel(path);
   if (model["name"] !== undefined && model["name"] !== name) {
@@ -111,6 +114,20 @@ export async function completeConfig(raw: unknown, dir: string, file: string): P
     },
     training: { ...training, losses: { ...losses, ...asObject(training["losses"]) } },
   };
+}
+
+/** With the weights of a release to begin with: its model, unless the file names the same. */
+async function withBase(
+  config: Record<string, unknown>,
+  model: Record<string, unknown>,
+  path: string,
+): Promise<unknown> {
+  const { card, ref } = await readBaseModel(path);
+  const given = { name: model["name"] ?? card.builder, preset: model["preset"] ?? card.preset };
+  for (const [field, expected] of [["name", card.builder] as const, ["preset", card.preset] as const]) {
+    if (given[field] !== expected) throw invalidField(`model.${field}`, `${expected}, as ${path} is`, given[field]);
+  }
+  return withModelDefaults({ ...config, model: { ...model, ...given, init: path, base: ref } });
 }
 
 /** The size that the model's first picture or depth input has, unless it is open. */

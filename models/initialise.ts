@@ -14,6 +14,8 @@ const RULES: readonly (readonly [suffix: RegExp, rule: Rule])[] = [
   [/bias$/i, (shape) => new Float32Array(volume(shape))],
   [/embedding$/, (shape, rng) => normal(shape, rng, 1)],
   [/outKernel$/i, (shape, rng) => normal(shape, rng, 0.3 / Math.sqrt(fanIn(shape)))],
+  // Of adapters; the other factor begins at zero.
+  [/adapterDown$/, (shape, rng) => normal(shape, rng, 1 / Math.sqrt(fanIn(shape)))],
   [/linearKernel$/i, (shape, rng) => normal(shape, rng, 1 / Math.sqrt(fanIn(shape)))],
   [/kernel$/i, (shape, rng) => normal(shape, rng, Math.sqrt(2 / fanIn(shape)))],
 ];

@@ -4,8 +4,10 @@
  */
 import { isModelName, type ModelName } from "../shared/config/models.ts";
 import { CodedError } from "../shared/errors.ts";
-import { layoutOf, type ParamLayout, tensorValues } from "../shared/params/layout.ts";
-import { buildAllulook4, type ModelConfig } from "./allulook4/build.ts";
+import { tensorValues } from "../shared/params/layout.ts";
+import type { BaseParams } from "../shared/release/base.ts";
+import type { Head } from "../shared/release/scores.ts";
+import { buildAllulook4, headOfLayer, type ModelConfig, OUTPUTS } from "./allulook4/build.ts";
 import { forward } from "./allulook4/forward.ts";
 import * as tf from "./engine/tf.ts";
 import { initialValues } from "./initialise.ts";
@@ -15,6 +17,8 @@ import { buildOwnModel } from "./own/build.ts";
 import { ownInterface } from "./own/interface.ts";
 import { ALLULOOK4_STRIDES, type Strides } from "./preprocess/batch.ts";
 import type { RunnableModel, TrainingStage } from "./runnable.ts";
+import { lastLayers, type ModelWeight } from "./shares.ts";
+import { type ModelVectors, vectorsOf } from "./vector.ts";
 import { buildDepth2d, buildDepth2dEdges } from "./zoo/depth-2d.ts";
 import { buildDepthSense } from "./zoo/depth-sense.ts";
 import { buildDepthnet, scaleOfPictures } from "./zoo/depthnet.ts";
@@ -27,6 +31,8 @@ interface ModelKind {
   /** The graph with all weights zero; inputs and outputs have the names that `forward` knows. */
   build(config: ModelConfig): tf.LayersModel;
   readonly strides: Strides;
+  /** The head that a layer of this name belongs to alone; left out: the last ones with weights do. */
+  headOf?(layer: string): Head | null;
   readonly lossScale?: RunnableModel["lossScale"];
   /** Of a model that is not trained all at once. */
   stages?(model: tf.LayersModel): (progress: number) => TrainingStage;
@@ -34,7 +40,7 @@ interface ModelKind {
 
 /** The table, by name. */
 const MODELS: Readonly<Record<ModelName, ModelKind>> = {
-  allulook4: { build: buildAllulook4, strides: ALLULOOK4_STRIDES },
+  allulook4: { build: buildAllulook4, strides: ALLULOOK4_STRIDES, headOf: headOfLayer },
   dpt: { build: buildDpt, strides: depthAt(2) },
   "depth-sense": { build: buildDepthSense, strides: depthAt(4) },
   depthnet: { build: buildDepthnet, strides: depthAt(1), lossScale: scaleOfPictures },
@@ -42,31 +48,26 @@ const MODELS: Readonly<Record<ModelName, ModelKind>> = {
   "depth-2d-edges": { build: buildDepth2dEdges, strides: depthAt(1), stages: edgeStages },
 };
 
+const OUTPUT_HEADS: ReadonlyMap<string, Head> = new Map(
+  Object.entries(OUTPUTS).map(([head, output]) => [output, head as Head]),
+);
+
 function depthAt(stride: number): Strides {
   return { ...ALLULOOK4_STRIDES, depth: stride };
 }
 
-export interface BuiltModel extends RunnableModel {
+export interface BuiltModel extends RunnableModel, ModelVectors {
   readonly model: tf.LayersModel;
-  /** The trainable weights, then those that training changes without a gradient (running means and variances). */
-  readonly layout: ParamLayout;
-  /** The same weights as variables, in the layout's order. */
-  readonly variables: readonly tf.Variable[];
-  /** How many of them have a gradient: the first ones. */
-  readonly trainable: number;
-  /** A copy of all weights of the layout. */
-  getParams(): Float32Array;
-  /** Throws PARAMS_SHAPE when the length is not the layout's. */
-  setParams(params: Float32Array): void;
   dispose(): void;
 }
 
 /**
- * Builds the configured model with the initial weights of `seed`, equal on every machine. Needs a loaded engine.
+ * Builds the configured model with the initial weights of `base`, those that it does not have of `seed`, equal on every
+ * machine. Needs a loaded engine.
  *
  * @throws CodedError MODEL_UNKNOWN
  */
-export function buildModel(config: ModelConfig, seed: number): BuiltModel {
+export function buildModel(config: ModelConfig, seed: number, base: BaseParams | null = null): BuiltModel {
   const kind = isModelName(config.model.name) ? MODELS[config.model.name] : undefined;
   if (kind === undefined) {
     throw new CodedError("MODEL_UNKNOWN", `there is no model named ${config.model.name}`, {
@@ -81,12 +82,15 @@ export function buildModel(config: ModelConfig, seed: number): BuiltModel {
       ? initialValues(name, shape, seed)
       : valuesOf(initializer, name, shape, seed),
   );
-  return wrapModel(model, {
+  const runnable: RunnableModel = {
     strides: kind.strides,
     forward: (batch, training) => forward(model, batch, training),
     ...(kind.lossScale !== undefined && { lossScale: kind.lossScale }),
     ...(kind.stages !== undefined && { stageAt: kind.stages(model) }),
-  });
+  };
+  const heads = lastLayers(model, (output) => OUTPUT_HEADS.get(output) ?? null);
+  const headOf = kind.headOf ?? ((layer: string) => heads.get(layer) ?? null);
+  return wrapModel(model, runnable, { config, seed, headOf, base });
 }
 
 /**
@@ -94,59 +98,74 @@ export function buildModel(config: ModelConfig, seed: number): BuiltModel {
  *
  * @throws CodedError MODEL_UNKNOWN, MODEL_LAYER, MODEL_TOPOLOGY, MODEL_INTERFACE, MODEL_LARGE
  */
-export async function openModel(config: ModelConfig, seed: number): Promise<BuiltModel> {
+export async function openModel(
+  config: ModelConfig,
+  seed: number,
+  base: BaseParams | null = null,
+): Promise<BuiltModel> {
   const { own } = config.model;
-  if (own === undefined) return buildModel(config, seed);
+  if (own === undefined) return buildModel(config, seed, base);
   const model = await buildOwnModel(own, config.input, seed);
   try {
-    return wrapModel(model, ownInterface(model, own, config), true);
+    const heads = lastLayers(model, (output) => own.outputs[output]?.head ?? null);
+    const headOf = (layer: string) => heads.get(layer) ?? null;
+    return wrapModel(model, ownInterface(model, own, config), { config, seed, headOf, base: null });
   } catch (error) {
     model.dispose();
     throw error;
   }
 }
 
-/** The flat-vector view of any LayersModel. `frozen`: weights that do not change travel, too, since no seed gives them. */
-function wrapModel(model: tf.LayersModel, runnable: RunnableModel, frozen = false): BuiltModel {
-  const learned = model.trainableWeights as unknown as LayerWeight[];
-  const others = frozen ? (model.nonTrainableWeights as unknown as LayerWeight[]) : statisticsOf(model);
-  const weights = [...learned, ...others];
-  const layout = layoutOf(
-    distinct(weights.map((weight) => weight.originalName)).map((name, i) => ({
-      name,
-      shape: (weights[i] as LayerWeight).shape as number[],
-    })),
-  );
+/** The flat-vector view of any LayersModel. */
+function wrapModel(
+  model: tf.LayersModel,
+  runnable: RunnableModel,
+  settings: { config: ModelConfig; seed: number; headOf(layer: string): Head | null; base: BaseParams | null },
+): BuiltModel {
+  const { config, seed, headOf, base } = settings;
+  const weights = weightsOf(model, headOf);
+  if (base !== null) assignBase(weights, base);
+  const vectors = vectorsOf(weights, {
+    training: config.training,
+    seed,
+    frozenToo: config.model.own !== undefined,
+  });
   return {
     ...runnable,
+    ...vectors,
     model,
-    layout,
-    trainable: learned.length,
-    variables: weights.map((weight) => weight.val),
-    getParams() {
-      const params = new Float32Array(layout.length);
-      for (const [i, slot] of layout.tensors.entries()) {
-        params.set((weights[i] as LayerWeight).val.dataSync<"float32">(), slot.offset);
-      }
-      return params;
-    },
-    setParams(params) {
-      if (params.length !== layout.length) {
-        throw new CodedError("PARAMS_SHAPE", `the model has ${layout.length} params, got ${params.length}`, {
-          expected: layout.length,
-          got: params.length,
-        });
-      }
-      for (const [i, slot] of layout.tensors.entries()) {
-        const variable = (weights[i] as LayerWeight).val;
-        // Sliced: an engine may keep the array it is given.
-        tf.tidy(() => variable.assign(tf.tensor(tensorValues(params, slot).slice(), [...slot.shape])));
-      }
-    },
     dispose() {
+      vectors.disposeVectors();
       model.dispose();
     },
   };
+}
+
+function weightsOf(model: tf.LayersModel, headOf: (layer: string) => Head | null): ModelWeight[] {
+  const learned = model.trainableWeights as unknown as LayerWeight[];
+  const others = model.nonTrainableWeights as unknown as LayerWeight[];
+  const running = new Set(statisticsOf(model));
+  const layers = new Map(
+    model.layers.flatMap((layer) => (layer.weights as unknown as LayerWeight[]).map((weight) => [weight, layer.name])),
+  );
+  const names = distinct([...learned, ...others].map((weight) => weight.originalName));
+  return [...learned, ...others].map((weight, i) => ({
+    name: names[i] as string,
+    shape: weight.shape as readonly number[],
+    variable: weight.val,
+    kind: i < learned.length ? "learned" : running.has(weight) ? "running" : "fixed",
+    head: headOf(layers.get(weight) ?? ""),
+  }));
+}
+
+/** Takes over the values of every tensor of the same name and shape. */
+function assignBase(weights: readonly ModelWeight[], { layout, params }: BaseParams): void {
+  const slots = new Map(layout.tensors.map((slot) => [slot.name, slot]));
+  for (const { name, shape, variable } of weights) {
+    const slot = slots.get(name);
+    if (slot === undefined || slot.shape.join() !== shape.join()) continue;
+    tf.tidy(() => variable.assign(tf.tensor(tensorValues(params, slot).slice(), [...shape])));
+  }
 }
 
 /** Layers inside others may share a name; the second is told apart by its number. */

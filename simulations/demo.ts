@@ -8,7 +8,12 @@ import type { RoundReport } from "../coordinator/round/report.ts";
 import type { CoordinatorStatus } from "../coordinator/create.ts";
 import { NodeCrypto } from "../shared/node/crypto.ts";
 import { readManifest } from "../shared/release/manifest.ts";
+import { personalFile } from "../client/model-cache/install.ts";
+import { decodePersonal } from "../client/model-cache/personal.ts";
+import type { LocalScore } from "../client/session/ports.ts";
+import { sitePaths } from "../client/site-folder.ts";
 import { checkFederationConfig } from "../coordinator/config.ts";
+import { completeConfig } from "../coordinator/own-model.ts";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
 import { parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
@@ -32,6 +37,10 @@ export interface DemoSetting {
   readonly seed: number;
   readonly mode: FederationConfig["secureAggregation"]["mode"];
   readonly out: string;
+  /** Release folder to begin from. */
+  readonly init?: string;
+  /** Changes single fields of the configuration; throws USAGE. */
+  readonly settled?: (config: FederationConfig) => object;
   readonly onStatus: (status: CoordinatorStatus) => void;
   readonly onRound: (round: RoundReport) => void;
   readonly say: (text: string) => void;
@@ -86,6 +95,7 @@ export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<D
       seed,
       listen: { port: 0 },
       labels,
+      ...(from.init !== undefined && { model: { init: from.init } }),
       training: { localSteps: from.localSteps },
       schedule: {
         rounds,
@@ -95,7 +105,9 @@ export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<D
       secureAggregation: { mode: from.mode },
       evaluation: { patience: "60s" },
     };
-    const { config } = checkFederationConfig(parseConfig(federationConfig, raw, "demo"), "demo");
+    const parsed = parseConfig(federationConfig, await completeConfig(raw, process.cwd(), "demo"), "demo");
+    const settled = from.settled === undefined ? parsed : parseConfig(federationConfig, from.settled(parsed), "demo");
+    const { config } = checkFederationConfig(settled, "demo");
     const arranged = await arrange(config, [dir], from.clients, { by: "site" }, null, true);
     return { config: { ...config, evaluation: arranged.evaluation }, clients: arranged.clients };
   }
@@ -179,8 +191,28 @@ async function finish(
   const manifest = readManifest(new NodeCrypto(), bytes, null);
   setEngineEnvironment(1);
   const engine = await loadEngine();
-  const pictures = await predictionPictures(releaseFolder, clients, 8);
+  const pictures = await predictionPictures(releaseFolder, clients, 8, (name) => installedPersonal(out, name, version));
   const data = { name: nameOf(setting.data), generated: setting.data === null };
-  const report = reportOf(config, data, engine, manifest.params, done, { manifest });
+  const sites = await Promise.all(clients.map(({ name }) => lastScore(out, name)));
+  const report = {
+    ...reportOf(config, data, engine, manifest.params, done, { manifest }),
+    sites: sites.filter((score) => score !== null),
+  };
   return { ...(await writeReport(out, report, pictures)), report };
+}
+
+/** What a site keeps for itself beside the version that it has installed; null: nothing. */
+async function installedPersonal(out: string, name: string, version: number): Promise<Float32Array | null> {
+  const { releases } = sitePaths(join(out, "sites", name));
+  const bytes = await readFile(personalFile(releases, version)).catch(() => null);
+  return bytes === null ? null : decodePersonal(bytes).params;
+}
+
+/** The newest of the scores that stay at the site: all are on this machine. */
+async function lastScore(out: string, name: string): Promise<NonNullable<Report["sites"]>[number] | null> {
+  const text = await readFile(sitePaths(join(out, "sites", name)).scores, "utf8").catch(() => "");
+  const line = text.trim().split("\n").at(-1) ?? "";
+  if (line === "") return null;
+  const { metrics, samples } = JSON.parse(line) as LocalScore;
+  return { site: name, samples, metrics: { ...metrics } as RoundReport["metrics"] };
 }

@@ -164,8 +164,8 @@ export function exitOf(child: ChildProcess): Promise<number | null> {
   return new Promise((done) => child.once("exit", (code) => done(code)));
 }
 
-/** What is read back by the schema: durations are milliseconds there, too; a model of one's own is read by its path. */
+/** What is read back by the schema: durations are milliseconds there, too; models and bases are read by their paths. */
 function writable(config: FederationConfig): unknown {
-  const { own: _own, ...model } = config.model;
+  const { own: _own, base: _base, ...model } = config.model;
   return JSON.parse(JSON.stringify({ ...config, model }));
 }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { NO_OUTBOX } from "../client/outbox/outbox.ts";
 import { memoryRoundLog } from "../client/secagg/round-log.ts";
 import { ClientSession } from "../client/session.ts";
+import { MemoryPersonalStore } from "../client/model-cache/personal.ts";
 import type { Log } from "../client/session/ports.ts";
 import type { Trainer } from "../client/training/trainer.ts";
 import { createCoordinator } from "../coordinator/create.ts";
@@ -52,6 +53,8 @@ export interface SimulatedFederation {
   readonly observer?: Observer;
   readonly options?: Partial<CoordinatorOptions>;
   readonly log?: Log;
+  /** Bytes of the base that the configuration names. */
+  readonly base?: Uint8Array | null;
   /** Count bytes of control messages, too. */
   readonly countMessages?: boolean;
   /** Goes on from there; the configuration and the clients must be the same. */
@@ -69,6 +72,8 @@ export interface SimulationResult {
   readonly parentHash: Sha256 | null;
   readonly release: Release | null;
   /** From which more rounds can be simulated. */
+  /** What each client has kept for itself, where it has something. */
+  readonly personal: ReadonlyMap<ClientName, Float32Array>;
   readonly saved: SavedSimulation;
 }
 
@@ -123,9 +128,10 @@ export async function simulateFederation(
     blobs,
   });
   const folder = out === null ? null : join(out, "releases");
-  const context = { chain, name: config.federation, config, folder };
+  const context = { chain, name: config.federation, config, folder, base: setting.base ?? null };
+  const stores = personalStores(trainers, setting.saved);
   // In one process the held-out data is at hand: a model that lost too much is scored again with its fallbacks.
-  const measure = (params: Float32Array) => scoreOnAll([...trainers.values()], statistics, params);
+  const measure = (params: Float32Array) => scoreOnAll(trainers, stores, statistics, params);
   let release: Release | null = null;
   const rounds = (await store.rounds()).map(({ report }) => JSON.parse(report) as RoundReport);
   const coordinator = createCoordinator({
@@ -192,6 +198,7 @@ export async function simulateFederation(
       workplace: async () => ({
         trainer: trainers.get(name) as Trainer,
         models: new SharedModels(chain, (bytes) => network.spared(bytes)),
+        ...(stores.has(name) && { personal: stores.get(name) as MemoryPersonalStore }),
         install: null,
         dispose: () => {},
       }),
@@ -215,8 +222,9 @@ export async function simulateFederation(
     const { params, version, link } = newest;
     const { paramsHash, parentHash } = link;
     await coordinator.close();
-    const saved = { seeds, store: store.save(), blobs: blobs.entries() };
-    return { reason, rounds, params, version, paramsHash, parentHash, release, saved };
+    const saved = { seeds, store: store.save(), blobs: blobs.entries(), personal: entriesOf(stores) };
+    const personal = await newestOf(stores);
+    return { reason, rounds, params, version, paramsHash, parentHash, release, personal, saved };
   } finally {
     clearInterval(alive);
     signal?.removeEventListener("abort", stop);
@@ -224,6 +232,27 @@ export async function simulateFederation(
     await coordinator.close();
     await masking.close();
   }
+}
+
+type PersonalStores = ReadonlyMap<ClientName, MemoryPersonalStore>;
+
+/** A store in memory for every client whose trainer keeps something. */
+function personalStores(trainers: ReadonlyMap<ClientName, Trainer>, saved?: SavedSimulation): PersonalStores {
+  const keeping = [...trainers].filter(([, { personal }]) => personal !== undefined);
+  return new Map(keeping.map(([name]) => [name, new MemoryPersonalStore(saved?.personal.get(name))]));
+}
+
+function entriesOf(stores: PersonalStores): SavedSimulation["personal"] {
+  return new Map([...stores].map(([name, store]) => [name, store.entries()]));
+}
+
+async function newestOf(stores: PersonalStores): Promise<ReadonlyMap<ClientName, Float32Array>> {
+  const newest = new Map<ClientName, Float32Array>();
+  for (const [name, store] of stores) {
+    const own = await store.through(Number.POSITIVE_INFINITY);
+    if (own !== null) newest.set(name, own);
+  }
+  return newest;
 }
 
 interface Members {
@@ -272,13 +301,18 @@ function enrol(crypto: CryptoPort, seeds: Seeds, name: string): Members {
 }
 
 async function scoreOnAll(
-  trainers: readonly Trainer[],
+  trainers: ReadonlyMap<ClientName, Trainer>,
+  stores: PersonalStores,
   statistics: Trainer["statistics"],
   params: Float32Array,
 ): Promise<Metrics> {
   const { signal } = new AbortController();
   const total = new Float64Array(statistics.length);
-  for (const counts of await Promise.all(trainers.map((trainer) => trainer.evaluate(params, signal)))) {
+  const scored = [...trainers].map(async ([name, trainer]) => {
+    const own = await stores.get(name)?.through(Number.POSITIVE_INFINITY);
+    return trainer.evaluate(params, signal, own ?? undefined);
+  });
+  for (const counts of await Promise.all(scored)) {
     for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (counts[i] as number);
   }
   return metricsFromStatistics(statistics, total);

@@ -2,15 +2,20 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { encodePersonal } from "../client/model-cache/personal.ts";
 import { TrainerPool } from "../client/training/pool.ts";
 import type { Trainer } from "../client/training/trainer.ts";
 import type { Observer } from "../coordinator/round/parts.ts";
 import type { RoundReport } from "../coordinator/round/report.ts";
+import { readBaseBytes } from "../coordinator/base-model.ts";
 import { initialModel } from "../coordinator/release/initial-model.ts";
 import type { Release } from "../coordinator/release/publish.ts";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
+import { basePart } from "../shared/release/base.ts";
+import { chosenMetrics } from "../shared/config/own-model.ts";
 import { clientName, type ClientName } from "../shared/ids.ts";
 import { writeFileDurably } from "../shared/node/files.ts";
+import { metricsFromStatistics } from "../models/metrics/statistics.ts";
 import type { EngineInfo } from "../models/engine/node/load.ts";
 import type { ClientData } from "./arrange.ts";
 import { simulateFederation, type SimulatedFederation, type SimulationResult } from "./federation.ts";
@@ -74,8 +79,11 @@ export async function run(setting: RunSetting, signal?: AbortSignal): Promise<Ru
   let trainers: ReadonlyMap<ClientName, Trainer> = new Map();
   try {
     const engine = await pool.engine();
-    trainers = await openTrainers(pool, setting);
     const { model, labels, input, training } = config;
+    const base = model.base === undefined ? null : await readBaseBytes(model.init, model.base);
+    const file = base === null || basePart(config) === null ? null : join(out, "cache", "model.base");
+    if (file !== null) await writeFileDurably(file, base as Uint8Array);
+    trainers = await openTrainers(pool, setting, file);
     const first = [...trainers.values()][0] as Trainer;
     const begin = await initialModel({ model, labels, input, training }, config.seed, join(out, "cache"));
     await writeFileDurably(
@@ -87,6 +95,7 @@ export async function run(setting: RunSetting, signal?: AbortSignal): Promise<Ru
         config,
         trainers,
         initialParams: begin.params,
+        base,
         out,
         countMessages: true,
         ...(setting.observer !== undefined && { observer: setting.observer }),
@@ -96,12 +105,24 @@ export async function run(setting: RunSetting, signal?: AbortSignal): Promise<Ru
       signal,
     );
     if (part !== undefined) await writeSaved(part.to, result.saved);
+    const { personal } = result;
     const releaseFolder = result.release?.folder ?? null;
     const pictures =
       setting.pictures === 0 || releaseFolder === null || result.release?.manifest.model === null
         ? []
-        : await predictionPictures(releaseFolder, clients, setting.pictures ?? 8);
-    const report = reportOf(config, data, engine, first.layout.length, result.rounds, result.release);
+        : await predictionPictures(
+            releaseFolder,
+            clients,
+            setting.pictures ?? 8,
+            async (name) => personal.get(name) ?? null,
+          );
+    for (const [name, { personal: layout }] of trainers) {
+      const own = personal.get(name);
+      if (layout === undefined || own === undefined) continue;
+      await writeFileDurably(join(out, "personal", `${name}.personal`), encodePersonal(layout, own), 0o600);
+    }
+    const sites = await scoreEach(trainers, personal, result.params, model.own);
+    const report = { ...reportOf(config, data, engine, first.layout.length, result.rounds, result.release), sites };
     return { ...(await writeReport(out, report, pictures)), report, result, releaseFolder };
   } finally {
     if (setting.pool === undefined) await pool.close();
@@ -118,20 +139,39 @@ export function openPool({
   return new TrainerPool(Math.min(workers ?? availableParallelism(), clients.length), { threads: threads ?? 1 });
 }
 
-async function openTrainers(pool: TrainerPool, setting: RunSetting): Promise<Map<ClientName, Trainer>> {
+/** What only a simulation may see of all clients at once. */
+async function scoreEach(
+  trainers: ReadonlyMap<ClientName, Trainer>,
+  personal: SimulationResult["personal"],
+  params: Float32Array,
+  own: FederationConfig["model"]["own"],
+): Promise<NonNullable<Report["sites"]>> {
+  const { signal } = new AbortController();
+  return Promise.all(
+    [...trainers].map(async ([site, trainer]) => {
+      const counts = await trainer.evaluate(params, signal, personal.get(site));
+      const metrics = chosenMetrics(own, metricsFromStatistics(trainer.statistics, counts));
+      return {
+        site,
+        samples: trainer.evaluationExamples,
+        metrics: { ...metrics } as Report["rounds"][number]["metrics"],
+      };
+    }),
+  );
+}
+
+async function openTrainers(
+  pool: TrainerPool,
+  setting: RunSetting,
+  base: string | null,
+): Promise<Map<ClientName, Trainer>> {
   const { config, clients, onTraining } = setting;
   const trainers = await Promise.all(
     clients.map(async ({ name, parts, split }): Promise<[ClientName, Trainer]> => {
       const { distillation } = config.training;
       const teacher = distillation === null ? {} : { teacher: distillation.teacher };
-      const trainer = await pool.create({
-        clientName: name,
-        config,
-        seed: config.seed,
-        data: parts,
-        split,
-        ...teacher,
-      });
+      const spec = { clientName: name, config, seed: config.seed, data: parts, split, ...teacher };
+      const trainer = await pool.create({ ...spec, ...(base !== null && { base }) });
       if (onTraining === undefined) return [name, trainer];
       const train: Trainer["train"] = (job) =>
         trainer.train({

@@ -21,6 +21,8 @@ export interface SavedSimulation {
   readonly seeds: Seeds;
   readonly store: SavedStore;
   readonly blobs: readonly (readonly [Sha256, Uint8Array])[];
+  /** What each client keeps for itself, by round. */
+  readonly personal: ReadonlyMap<ClientName, readonly (readonly [number, Float32Array])[]>;
 }
 
 const HASH_BYTES = 32;

@@ -6,6 +6,7 @@ import type { FederationConfig } from "../../shared/config/federation.ts";
 import { demo } from "../../simulations/demo.ts";
 import { summarise } from "../../simulations/report/summary.ts";
 import { integer, positive } from "../numbers.ts";
+import { withSettings } from "../settings.ts";
 import { interruptible, note, printResult } from "../output.ts";
 import { roundLine } from "../progress.ts";
 
@@ -16,6 +17,8 @@ interface DemoOptions {
   readonly perSite: number;
   readonly localSteps?: number;
   readonly seed: number;
+  readonly init?: string;
+  readonly set?: string[];
   readonly secureAggregation: FederationConfig["secureAggregation"]["mode"];
   readonly out: string;
   readonly json?: boolean;
@@ -35,6 +38,8 @@ export function register(program: Command): void {
     .option("--per-site <n>", "generated pictures per site", positive, 32)
     .option("--local-steps <n>", "optimizer steps of a client in a round; default 30, with --data 60", positive)
     .option("--seed <n>", "seed of everything random in training", integer, 7)
+    .option("--init <dir>", "release folder whose weights training begins with; random unless given")
+    .option("--set <settings...>", "any other field of federation.yaml, such as training.personal=[norms]")
     .addOption(
       new Option("--secure-aggregation <mode>").choices(["malicious", "semi-honest", "off"]).default("malicious"),
     )
@@ -57,6 +62,8 @@ async function run(options: DemoOptions): Promise<void> {
         seed: options.seed,
         mode: options.secureAggregation,
         out: resolve(options.out),
+        ...(options.init !== undefined && { init: resolve(options.init) }),
+        settled: (config) => withSettings(config, options.set),
         onStatus: show.status,
         onRound: (round) => {
           show.clear();

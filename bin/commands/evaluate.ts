@@ -18,6 +18,7 @@ interface EvaluateOptions {
   readonly data?: readonly string[];
   readonly trainingData?: readonly string[];
   readonly modalities?: string;
+  readonly personal?: string;
   readonly predictions?: string;
   readonly groundTruth?: string;
   readonly type?: "bbox" | "segm";
@@ -40,6 +41,7 @@ export function register(program: Command): void {
       "folders of the training pictures, to score their mean depth map beside the model",
     )
     .option("--modalities <list>", "modalities to use, such as rgb,depth; the others are withheld")
+    .option("--personal <file>", "a site's personal params, where the federation has some")
     .option("--predictions <file>", "COCO result JSON: image_id, category_id, bbox or segmentation, score")
     .option("--ground-truth <file>", "COCO annotations JSON")
     .addOption(
@@ -81,8 +83,11 @@ async function evaluate(options: EvaluateOptions): Promise<EvaluationReport> {
     throw new CodedError("USAGE", "give --model and --data, or --predictions and --ground-truth");
   }
   if (!ofModel) return scorePredictions(predictions as string, groundTruth as string, options.type);
-  const { modalities, trainingData } = options;
-  return evaluateRelease({ model, data, modalities, trainingData, onSample });
+  const { modalities, trainingData, personal } = options;
+  const onNote = (words: string | null) => {
+    if (words !== null) note(words);
+  };
+  return evaluateRelease({ model, data, modalities, trainingData, personal, onSample, onNote });
 }
 
 async function robustness(options: EvaluateOptions) {

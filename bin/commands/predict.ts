@@ -6,10 +6,10 @@ import sharp from "sharp";
 import { decodeDepth, resizeNearest, toDepthMap } from "../../client/data/depth.ts";
 import { decodePicture } from "../../client/data/picture.ts";
 import { loadRelease } from "../../client/model-cache/load-model-folder.ts";
+import { openRelease, personalWords } from "../../client/model-cache/open-release.ts";
 import { predict, type Prediction } from "../../models/allulook4/predict.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
 import type { DepthMap, Sample } from "../../models/preprocess/sample.ts";
-import { openModel } from "../../models/registry.ts";
 import type { Labels } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
@@ -17,7 +17,7 @@ import { viridis } from "../../simulations/report/colours.ts";
 import { picturePanels } from "../../simulations/report/pictures.ts";
 import { paint, photoRaster, pngOf } from "../../simulations/report/raster.ts";
 import { number } from "../numbers.ts";
-import { printResult } from "../output.ts";
+import { note, printResult } from "../output.ts";
 
 interface PredictOptions {
   readonly model: string;
@@ -27,6 +27,7 @@ interface PredictOptions {
   readonly text?: string;
   readonly minScore: number;
   readonly out: string;
+  readonly personal?: string;
   readonly json?: boolean;
 }
 
@@ -44,6 +45,7 @@ export function register(program: Command): void {
       0.001,
     )
     .option("--text <caption>", "what is known about the picture")
+    .option("--personal <file>", "a site's personal params, where the federation has some")
     .option("--min-score <x>", "boxes with a lower score are left out", number, 0.3)
     .requiredOption("--out <dir>", "folder for prediction.json and the pictures")
     .option("--json", "prediction.json on stdout")
@@ -55,7 +57,10 @@ export function register(program: Command): void {
 }
 
 async function predictCommand(options: PredictOptions): Promise<void> {
-  const { config, seed, params } = await loadRelease(resolve(options.model));
+  const loaded = await loadRelease(resolve(options.model), options.personal);
+  const { config } = loaded;
+  const words = personalWords(loaded);
+  if (words !== null) note(words);
   const { width, height, rgb } = await decodePicture(await open(options.image), options.image);
   const sample: Sample = {
     id: basename(options.image),
@@ -73,8 +78,7 @@ async function predictCommand(options: PredictOptions): Promise<void> {
     scene: null,
   };
   await loadEngine();
-  const built = await openModel(config, seed);
-  built.setParams(params);
+  const built = await openRelease(loaded);
   const all = predict(built, config, sample);
   const prediction: Prediction = {
     ...all,

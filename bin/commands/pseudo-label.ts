@@ -4,9 +4,9 @@ import type { Command } from "commander";
 import { openDataset } from "../../client/data/open-dataset.ts";
 import { writePseudoLabels } from "../../client/data/pseudo-labels.ts";
 import { loadRelease } from "../../client/model-cache/load-model-folder.ts";
+import { openRelease } from "../../client/model-cache/open-release.ts";
 import { predict } from "../../models/allulook4/predict.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
-import { openModel } from "../../models/registry.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { printResult } from "../output.ts";
 
@@ -35,16 +35,16 @@ Example: allulook pseudo-label --model teacher/releases/1 --data ./pictures --ou
 }
 
 async function pseudoLabel(options: PseudoLabelOptions): Promise<void> {
-  const { config, seed, params, manifest } = await loadRelease(resolve(options.model));
+  const loaded = await loadRelease(resolve(options.model));
+  const { config, manifest } = loaded;
   const { kind } = config.labels.depth;
   if (kind === "none") throw new CodedError("USAGE", `${options.model} estimates no depth`, { field: "model" });
   // Of the folder only the pictures are wanted: no label of it has to be known.
   const labels = { detection: [], segmentation: [], scene: [], depth: { kind: "none" as const } };
   const dataset = await openDataset(resolve(options.data), { labels, onProblem: () => {} });
   await loadEngine();
-  const built = await openModel(config, seed);
+  const built = await openRelease(loaded);
   try {
-    built.setParams(params);
     const out = resolve(options.out);
     const written = await writePseudoLabels(out, dataset, {
       kind,

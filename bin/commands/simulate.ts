@@ -31,6 +31,7 @@ export interface SimulateOptions {
   readonly seed?: number;
   readonly model?: string;
   readonly preset?: string;
+  readonly init?: string;
   readonly modalities?: string;
   readonly secureAggregation?: FederationConfig["secureAggregation"]["mode"];
   readonly strategy?: string;
@@ -84,6 +85,7 @@ function shared(command: Command): Command {
     .option("--seed <n>", "seed of everything random in training", integer)
     .option("--model <name>", "model of the table, or the .yaml file of a model of your own")
     .option("--preset <name>", "nano, tiny, small or base")
+    .option("--init <dir>", "release folder whose weights training begins with; random unless given")
     .option("--size <pixels>", "height and width the model works at", integer)
     .option("--modalities <list>", "modalities to use, such as rgb,depth; the others are withheld")
     .option("--local-steps <n>", "optimizer steps of a client in a round", positive)
@@ -145,11 +147,12 @@ export function dataName({ dirs, generated }: Pick<Prepared, "dirs" | "generated
  */
 async function standard(
   federation: string,
-  options: Pick<SimulateOptions, "model">,
+  options: Pick<SimulateOptions, "model" | "preset" | "init">,
   labels: FederationConfig["labels"],
 ): Promise<FederationConfig> {
-  const { model = "allulook4" } = options;
-  const raw = { federation, labels, model: /\.ya?ml$/.test(model) ? { init: model } : { name: model } };
+  const { model, preset, init } = options;
+  const begin = init === undefined ? { name: model ?? "allulook4" } : { name: model, preset, init: resolve(init) };
+  const raw = { federation, labels, model: /\.ya?ml$/.test(model ?? "") ? { init: model } : begin };
   const config = parseConfig(federationConfig, await completeConfig(raw, process.cwd(), "options"), "options");
   const { name, own } = config.model;
   const heads: ReadonlySet<Head> = own === undefined ? new Set(factsOf(name)?.heads) : headsOf(own);
@@ -220,7 +223,13 @@ function configured(
 }
 
 /** What data and clients are made and arranged by, before single fields are set. */
-const ELSEWHERE = { seed: "--seed", "input.size": "--size", "model.name": "--model" };
+const ELSEWHERE = {
+  seed: "--seed",
+  "input.size": "--size",
+  "model.name": "--model",
+  "model.preset": "--preset",
+  "model.init": "--init",
+};
 
 function partitioner(text: string, seed: number): Partitioner {
   if (text === "site") return { by: "site" };

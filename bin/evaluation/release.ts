@@ -2,12 +2,13 @@
 import { basename, resolve } from "node:path";
 import { openDataset } from "../../client/data/open-dataset.ts";
 import { loadRelease, type LoadedModel } from "../../client/model-cache/load-model-folder.ts";
+import { openRelease, personalWords } from "../../client/model-cache/open-release.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
 import { MeanDepthMap } from "../../models/metrics/depth.ts";
 import { evaluateSites, type SiteSamples } from "../../models/metrics/evaluate.ts";
 import { geometryOf } from "../../models/preprocess/prepare.ts";
 import type { Dataset } from "../../models/preprocess/sample.ts";
-import { type BuiltModel, openModel } from "../../models/registry.ts";
+import type { BuiltModel } from "../../models/registry.ts";
 import type { PredictConfig } from "../../models/allulook4/predict.ts";
 import { chosenMetrics } from "../../shared/config/own-model.ts";
 import { CodedError } from "../../shared/errors.ts";
@@ -19,7 +20,11 @@ export interface EvaluationInput {
   readonly data: readonly string[];
   /** Comma-separated; the others are withheld. */
   readonly modalities?: string | undefined;
+  /** File of a site's personal params. */
+  readonly personal?: string | undefined;
   readonly onSample?: (done: number, all: number) => void;
+  /** What people should know of the model; null: nothing. */
+  readonly onNote?: (words: string | null) => void;
 }
 
 export interface ReleaseEvaluation extends EvaluationInput {
@@ -42,10 +47,12 @@ export interface OpenedModel {
 
 /** Opens model and datasets for `work`, and lets go of the model after it. @throws CodedError USAGE, DATA_* */
 export async function withModel<T>(
-  { config: released, seed, params }: LoadedModel,
+  loaded: LoadedModel,
   options: Omit<EvaluationInput, "model">,
   work: (opened: OpenedModel) => Promise<T>,
 ): Promise<T> {
+  const { config: released } = loaded;
+  options.onNote?.(personalWords(loaded));
   const input =
     options.modalities === undefined
       ? released.input
@@ -53,9 +60,8 @@ export async function withModel<T>(
   const config = { ...released, input };
   const folders = await openAll(options.data, config);
   await loadEngine();
-  const built = await openModel(released, seed);
+  const built = await openRelease(loaded);
   try {
-    built.setParams(params);
     const pictures = folders.reduce((sum, { dataset }) => sum + dataset.size, 0);
     const withheld = { text: !input.modalities.includes("text") };
     return await work({ built, config, withheld, sites: bySite(folders), pictures });
@@ -66,7 +72,7 @@ export async function withModel<T>(
 
 /** @throws CodedError USAGE for unknown modalities, RELEASE_*, DATA_* */
 export async function evaluateRelease(options: ReleaseEvaluation): Promise<EvaluationReport> {
-  return evaluateModel(await loadRelease(resolve(options.model)), options);
+  return evaluateModel(await loadRelease(resolve(options.model), options.personal), options);
 }
 
 /** The same for a model that is loaded. @throws CodedError USAGE for unknown modalities, DATA_* */

@@ -35,6 +35,10 @@ export interface InstallOptions {
   readonly folder: string;
   /** The plan says what builds the model; with the layout it makes model/model.json. */
   readonly plan: Parameters<typeof modelFiles>[0];
+  /** Bytes of the base that the plan names. */
+  readonly base?: Uint8Array | null;
+  /** What this site has kept for itself by the end of a round, as a file's bytes; null: nothing yet. */
+  readonly personal?: (round: number) => Promise<Uint8Array | null>;
 }
 
 export interface Installation {
@@ -81,7 +85,7 @@ export async function installRelease(
   const params = await cache.ensure(manifest.version, manifest.paramsHash, signal);
   const { dtype, fallbacks } = manifest.model;
   const model = encodeModel(layout, params, dtype, fallbacks);
-  const files = modelFiles(plan, layout).set(MODEL_WEIGHTS_PATH, model.bytes);
+  const files = modelFiles(plan, layout, options.base).set(MODEL_WEIGHTS_PATH, model.bytes);
   for (const [path, bytes] of files) {
     const signed = manifest.files.find((file) => file.path === path);
     if (signed?.sha256 !== sha256Of(crypto, bytes)) {
@@ -94,6 +98,9 @@ export async function installRelease(
     await writeState(folder, kept);
     return { manifest, outcome: "rejected", state: kept };
   }
+  const own = (await options.personal?.(manifest.round)) ?? null;
+  // Beside the signed folder: it belongs to this site, not to the release.
+  if (own !== null) await writeFileDurably(personalFile(folder, manifest.version), own, 0o600);
   await writeReleaseFolder(join(folder, String(manifest.version)), new Map([...files, [MANIFEST_PATH, manifestBytes]]));
   const next: ActiveRelease = { ...state, active: manifest.version, previous: state.active };
   await writeState(folder, next);
@@ -105,10 +112,17 @@ async function writeState(folder: string, state: ActiveRelease): Promise<void> {
   await writeFileDurably(join(folder, "active.json"), canonicalJson(state));
 }
 
+/** Where this site's personal params lie that belong to an installed version. */
+export function personalFile(folder: string, version: number): string {
+  return join(folder, "personal", `${version}.personal`);
+}
+
 /** Keeps the release in use and the one before. */
 async function removeOthers(folder: string, state: ActiveRelease): Promise<void> {
   for (const name of await readdir(folder)) {
     const old = /^\d+$/.test(name) && name !== String(state.active) && name !== String(state.previous);
-    if (old) await rm(join(folder, name), { recursive: true, force: true });
+    if (!old) continue;
+    await rm(join(folder, name), { recursive: true, force: true });
+    await rm(personalFile(folder, Number(name)), { force: true });
   }
 }

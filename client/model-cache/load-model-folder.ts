@@ -1,4 +1,6 @@
 /** Reads `model/` of a release for predicting and evaluating: what builds the model, and the params to put into it. */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { NodeCrypto } from "../../shared/node/crypto.ts";
@@ -6,6 +8,7 @@ import { folderOnDisk } from "../../shared/node/release-folder.ts";
 import type { ParamLayout } from "../../shared/params/layout.ts";
 import { decodeModel } from "../../shared/quantize/model.ts";
 import { layoutFromEntries } from "../../shared/quantize/pack.ts";
+import { BASE_PATH, type BaseParams, decodeBase } from "../../shared/release/base.ts";
 import { MANIFEST_PATH, readManifest, type Manifest } from "../../shared/release/manifest.ts";
 import {
   MODEL_CARD_PATH,
@@ -15,11 +18,17 @@ import {
   readOwnModelFile,
 } from "../../shared/release/model-card.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
+import { personalFile } from "./install.ts";
+import { decodePersonal } from "./personal.ts";
 
 export interface LoadedModel {
   /** With `seed`, what `openModel` takes. */
   readonly config: Pick<FederationConfig, "model" | "labels" | "input" | "training">;
   readonly seed: number;
+  /** What params begin with that are neither federated nor given by the seed. */
+  readonly base: BaseParams | null;
+  /** A site's own; null: none is at hand, and the model begins with initial values there. */
+  readonly personal: BaseParams | null;
   /** Must equal the built model's layout. */
   readonly layout: ParamLayout;
   /** The dequantized params. */
@@ -31,10 +40,11 @@ export interface LoadedModel {
 }
 
 /**
- * Loads a release folder, or a model/ folder alone. Throws USAGE when it is neither, RELEASE_MANIFEST,
+ * Loads a release folder, or a model/ folder alone; `personal`: a file of a site's personal params, by default the one
+ * that a site's installation has beside the release. Throws USAGE when it is neither, RELEASE_MANIFEST,
  * RELEASE_SIGNATURE, RELEASE_FILE, RELEASE_FORMAT.
  */
-export async function loadRelease(dir: string): Promise<LoadedModel> {
+export async function loadRelease(dir: string, personal?: string): Promise<LoadedModel> {
   const crypto = new NodeCrypto();
   const folder = folderOnDisk(dir);
   const manifestBytes = await folder.read(MANIFEST_PATH);
@@ -59,7 +69,27 @@ export async function loadRelease(dir: string): Promise<LoadedModel> {
   const ownFile = files.get(OWN_MODEL_PATH);
   const own = ownFile === undefined ? {} : { own: readOwnModelFile(ownFile) };
   const model = { name: card.builder, preset: card.preset, init: "random", ...own } as const;
-  const training = federationConfig.shape.training.parse({ trainable: card.trainable });
+  const { trainable, adapters } = card;
+  const training = federationConfig.shape.training.parse({ trainable, adapters, personal: card.personal });
   const config = { model, labels: card.labels, input: card.input, training };
-  return { config, seed: card.seed, layout, params, files, manifest };
+  if (card.base !== undefined) files.set(BASE_PATH, await read(BASE_PATH));
+  const base = card.base === undefined ? null : baseOf(files.get(BASE_PATH) as Uint8Array, card.base, crypto);
+  const kept = card.personal === undefined ? null : await readPersonal(dir, manifest, personal);
+  return { config, seed: card.seed, base, personal: kept, layout, params, files, manifest };
+}
+
+/** Throws RELEASE_FILE. */
+function baseOf(bytes: Uint8Array, sha256: string, crypto: NodeCrypto): BaseParams {
+  if (sha256Of(crypto, bytes) === sha256) return decodeBase(bytes);
+  throw new CodedError("RELEASE_FILE", `${BASE_PATH} is not what ${MODEL_CARD_PATH} names`, { file: BASE_PATH });
+}
+
+/** Throws USAGE when the file that was named cannot be read, RELEASE_FORMAT. */
+async function readPersonal(dir: string, manifest: Manifest | null, given?: string): Promise<BaseParams | null> {
+  const path = given ?? (manifest === null ? null : personalFile(dirname(resolve(dir)), manifest.version));
+  if (path === null) return null;
+  const bytes = await readFile(path).catch(() => null);
+  if (bytes !== null) return decodePersonal(bytes);
+  if (given === undefined) return null;
+  throw new CodedError("USAGE", `--personal: cannot read ${given}`, { file: given });
 }

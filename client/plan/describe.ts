@@ -45,7 +45,23 @@ function whatIsTrained(plan: TrainingPlan): string[] {
     ...(training.semiSupervised === null ? [] : [LABELS_MADE]),
     ...(training.curriculum === null ? [] : ["Easy samples, as the model or their labels tell, come first."]),
     ...(training.distillation === null ? [] : [teacherWords(training.distillation)]),
-    training.trainable === "all" ? "The whole model changes." : `Only its ${training.trainable} change.`,
+    ...whatChanges(plan),
+  ];
+}
+
+function whatChanges({ model, training: { trainable, adapters, personal } }: TrainingPlan): string[] {
+  const { rank, full } = adapters;
+  const beside = full.length === 0 ? "" : `, and its ${full.join(", ")}`;
+  return [
+    {
+      all: "The whole model changes.",
+      heads: "Only its heads change.",
+      adapters: `Only low-rank adapters of its kernels (rank ${rank})${beside} change.`,
+    }[trainable],
+    ...(model.base === undefined ? [] : ["It begins with the weights of an earlier release, named by their hash."]),
+    ...(personal.length === 0
+      ? []
+      : [`This site keeps its own ${personal.join(", ")}: trained here, used here, and never sent.`]),
   ];
 }
 
@@ -72,6 +88,8 @@ function onWhat(plan: TrainingPlan): string[] {
 
 function whatLeaves(plan: TrainingPlan): string[] {
   const inSums = plan.secureAggregation.mode !== "off";
+  const { personal } = plan.training;
+  const own = personal.length === 0 ? "" : `, or this site's own ${personal.join(", ")} of the model`;
   return [
     "Once a round: by how much training changed the model's numbers, and sums of losses and example counts.",
     "After a round: counts that make up the scores on the held-out data.",
@@ -79,7 +97,7 @@ function whatLeaves(plan: TrainingPlan): string[] {
       ? "Both leave masked; nobody but this site can read them, only their sums over the sites of the round."
       : "The coordinator can read both for this site alone; nobody else can.",
     "Along the way: that this site is ready, how many training steps are done, and cryptographic keys made for one round.",
-    "Never: pictures, depth maps, captions, labels or file names.",
+    `Never: pictures, depth maps, captions, labels or file names${own}.`,
     "Everything that leaves is listed by `allulook outbox`.",
   ];
 }

@@ -8,6 +8,7 @@ import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts"
 import type { Masker, Words } from "../../shared/secagg/mask.ts";
 import type { ModelCache } from "../model-cache/cache.ts";
 import type { Judge } from "../model-cache/install.ts";
+import type { PersonalStore } from "../model-cache/personal.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Approvals } from "../plan/approvals.ts";
 import type { RoundLog } from "../secagg/round-log.ts";
@@ -47,6 +48,8 @@ export type Models = Pick<ModelCache, "installed" | "ensure" | "link">;
 export interface Workplace {
   readonly trainer: Trainer;
   readonly models: Models;
+  /** What this site keeps for itself; left out where the trainer has no personal params. */
+  readonly personal?: PersonalStore;
   /**
    * Takes a release with this signed manifest into use once `judge` has scored it (`client/model-cache/install.ts`);
    * null where nobody uses the models: then a release is only verified and scored.

@@ -83,14 +83,14 @@ export class Versions {
     const { paramsHash } = manifest;
     const params = await this.#place.models.ensure(version, paramsHash, this.#stopped);
     if (manifest.model === null || this.#place.install === null) {
-      await this.#keepScore(manifest, "params", await this.#work.scoreParams(paramsHash, params, this.#stopped));
+      await this.#keepScore(manifest, "params", await this.#work.scoreParams(manifest, params, this.#stopped));
     } else {
       const { fallbacks } = manifest.model;
       const judge = async ({ model }: { readonly model: Float32Array }): Promise<boolean> => {
         await this.#keepScore(
           manifest,
           "model",
-          await this.#work.scoreModel(paramsHash, fallbacks, model, this.#stopped),
+          await this.#work.scoreModel(manifest, fallbacks, model, this.#stopped),
         );
         return true;
       };

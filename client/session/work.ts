@@ -77,25 +77,37 @@ export class Work {
       : this.#statistics(session, version, signal);
   }
 
-  /** Statistics of a version's params on the held-out data; the same version is scored once. */
-  scoreParams(paramsHash: string, params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
-    return this.#score(paramsHash, params, signal);
+  /**
+   * Statistics of the params of the version that a round made, on the held-out data, with what this site had kept for
+   * itself by then; the same version is scored once.
+   */
+  scoreParams(
+    version: { readonly paramsHash: string; readonly round: number },
+    params: Float32Array,
+    signal: AbortSignal,
+  ): Promise<Float64Array> {
+    return this.#score(`${version.paramsHash} ${version.round}`, version.round, params, signal);
   }
 
   /** Statistics of the quantized model that these fallbacks make of a version. */
   scoreModel(
-    paramsHash: string,
+    version: { readonly paramsHash: string; readonly round: number },
     fallbacks: readonly Fallback[],
     model: Float32Array,
     signal: AbortSignal,
   ): Promise<Float64Array> {
-    return this.#score(`${paramsHash} ${JSON.stringify(fallbacks)}`, model, signal);
+    const { paramsHash, round } = version;
+    return this.#score(`${paramsHash} ${round} ${JSON.stringify(fallbacks)}`, round, model, signal);
   }
 
-  #score(name: string, params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
+  #score(name: string, round: number, params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
     const before = this.#scored.get(name);
     if (before !== undefined) return before;
-    const statistics = this.#place.trainer.evaluate(params, signal);
+    const { trainer, personal } = this.#place;
+    const statistics =
+      personal === undefined
+        ? trainer.evaluate(params, signal)
+        : personal.through(round).then((own) => trainer.evaluate(params, signal, own ?? undefined));
     this.#scored.set(name, statistics);
     const [oldest] = this.#scored.keys();
     if (this.#scored.size > KEPT_SCORES && oldest !== undefined) this.#scored.delete(oldest);
@@ -147,10 +159,13 @@ export class Work {
   }
 
   async #train({ round, parentHash }: Session, version: number, signal: AbortSignal): Promise<TrainingResult> {
-    const { trainer, models, checkpoints } = this.#place;
+    const { trainer, models, checkpoints, personal } = this.#place;
     const params = await models.ensure(version, parentHash, signal);
-    return trainer.train({
+    // What an earlier attempt of this very round left is not what the round begins with.
+    const own = (await personal?.through(round - 1)) ?? null;
+    const result = await trainer.train({
       params,
+      ...(own !== null && { personal: own }),
       round,
       rng: Rng.of(this.#plan.seed, "train", this.#options.name, round),
       signal,
@@ -159,15 +174,19 @@ export class Work {
       },
       ...(checkpoints !== undefined && { checkpointDir: checkpoints }),
     });
+    // Kept before anything of the round is sent: a site is never behind what it has contributed.
+    if (result.personal !== undefined) await personal?.keep(round, result.personal);
+    return result;
   }
 
-  async #statistics({ parentHash }: Session, version: number, signal: AbortSignal): Promise<Words> {
+  async #statistics({ parentHash, round }: Session, version: number, signal: AbortSignal): Promise<Words> {
     const { trainer, models } = this.#place;
     const params = await models.ensure(version, parentHash, signal);
-    const reference = await this.scoreParams(parentHash, params, signal);
+    const scored = { paramsHash: parentHash, round };
+    const reference = await this.scoreParams(scored, params, signal);
     const fallbacks = (await models.link(version))?.fallbacks ?? [];
     const model = deriveModel(params, trainer.layout, this.#plan.release.dtype, fallbacks);
-    const quantized = await this.scoreModel(parentHash, fallbacks, model, signal);
+    const quantized = await this.scoreModel(scored, fallbacks, model, signal);
     return encodeEvaluation(this.#evaluation, { reference, quantized });
   }
 }

@@ -13,13 +13,15 @@ import { type BuiltModel, openModel } from "../../models/registry.ts";
 import type { TrainingStage } from "../../models/runnable.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
+import type { ParamLayout } from "../../shared/params/layout.ts";
+import type { BaseParams } from "../../shared/release/base.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import { type Holdout, splitHoldout } from "../data/holdout.ts";
 import { jobId, loadCheckpoint, removeCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { FlatOptimizer } from "./flat-optimizer.ts";
 import { Lessons } from "./lessons.ts";
 import { SampleCache } from "./sample-cache.ts";
-import { lossAndGradient, statisticsStart, uncertaintyCount } from "./step.ts";
+import { lossAndGradient, uncertaintyCount, valuesCount } from "./step.ts";
 import { openTutor, type Tutor } from "./tutor.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
 
@@ -34,6 +36,8 @@ export interface TrainerOptions {
   readonly clientName: string;
   /** The federation's: what is not trained starts from it and must be the same at all clients. */
   readonly seed: number;
+  /** What frozen and personal params begin with, where no seed gives it. */
+  readonly base?: BaseParams;
   /** Instead of the split that config, seed and client name give; for central training on several sites' data. */
   readonly split?: Holdout;
   /** Folder of the model that the configuration distils from; null: there is none. */
@@ -66,7 +70,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   if (split.train.length === 0) {
     throw new CodedError("DATA_EMPTY", "no samples are left to train on after the hold-out", { client: clientName });
   }
-  const built = await openModel(config, seed);
+  const built = await openModel(config, seed, options.base);
   const { distillation } = config.training;
   try {
     const tutor = distillation === null ? null : await openTutor(options.teacher ?? null, distillation, built);
@@ -88,6 +92,7 @@ interface TrainerParts {
 
 class AllulookTrainer implements Trainer {
   readonly layout;
+  readonly personal?: ParamLayout;
   readonly examples;
   readonly evaluationExamples;
   readonly statistics;
@@ -109,6 +114,7 @@ class AllulookTrainer implements Trainer {
     this.#cache = new SampleCache(dataset, config, new Set(split.unlabelled));
     this.#checkpointEveryMs = checkpointEveryMs;
     this.layout = built.layout;
+    if (built.personal.length > 0) this.personal = built.personal;
     this.examples = split.train.length;
     this.evaluationExamples = split.evaluation.length;
     this.statistics = statisticsLayout(config.labels);
@@ -118,22 +124,21 @@ class AllulookTrainer implements Trainer {
     const { params, signal } = job;
     const config = this.#config;
     const { training } = config;
-    const size = this.layout.length;
-    if (params.length !== size) {
-      throw new CodedError("PARAMS_SHAPE", `the model has ${size} params, got ${params.length}`, {
-        expected: size,
-        got: params.length,
-      });
-    }
+    const built = this.#built;
+    // Checks the lengths, and fills in what a site begins with.
+    built.setParams(params, job.personal);
+    const personal = built.getPersonal();
+    const size = valuesCount(built);
     const start = new Float32Array(size + uncertaintyCount(config));
     start.set(params);
+    start.set(personal, params.length);
     const steps = stepsPerRound(training, this.examples);
     // With epochs, every sample is drawn equally often and the last batch may be smaller.
     const toDraw =
       training.localSteps === undefined && training.localEpochs !== undefined
         ? training.localEpochs * this.examples
         : Number.POSITIVE_INFINITY;
-    const id = jobId(params, job.round, job.rng.save(), [
+    const id = jobId(start.subarray(0, size), job.round, job.rng.save(), [
       config.model,
       config.labels,
       config.input,
@@ -141,8 +146,9 @@ class AllulookTrainer implements Trainer {
       this.#rounds,
     ]);
     const saved = job.checkpointDir === undefined ? null : await loadCheckpoint(job.checkpointDir, id);
-    const place = { built: this.#built, config, cache: this.#cache, train: this.#split.train };
-    const lessons = await Lessons.of(place, job, this.#done(job.round, 0));
+    const place = { built, config, cache: this.#cache, train: this.#split.train };
+    const begin = { ...job, params: start.slice(0, size) };
+    const lessons = await Lessons.of(place, begin, this.#done(job.round, 0));
     let rng = job.rng;
     let step = 0;
     let queue: number[] = [];
@@ -150,17 +156,16 @@ class AllulookTrainer implements Trainer {
     let lossSum = 0;
     let optimizer = new FlatOptimizer(training.optimizer, start);
     // What the optimizer never moves, but the model's own forward pass does.
-    const from = statisticsStart(this.#built);
-    let statistics: Float32Array = start.subarray(from, size);
+    let statistics: Float32Array = start;
     const current = () => {
       const values = optimizer.values();
-      values.set(statistics, from);
+      built.copyStatistics(statistics, values);
       return values;
     };
     try {
       if (saved !== null) {
         optimizer.restore(saved.values, saved.optimizer);
-        statistics = saved.values.slice(from, size);
+        statistics = saved.values;
         ({ step, examplesSeen, lossSum } = saved);
         queue = [...saved.queue];
         rng = Rng.restore([...saved.rng]);
@@ -181,9 +186,11 @@ class AllulookTrainer implements Trainer {
           optimizer = new FlatOptimizer(training.optimizer, values);
         }
         const values = current();
-        const { loss, gradient } = lossAndGradient(this.#built, config, values, batch, stage, this.#tutor);
-        statistics = values.subarray(from, size);
-        if (training.proximal > 0) addProximal(gradient, values, params.subarray(0, from), training.proximal);
+        const { loss, gradient } = lossAndGradient(built, config, values, batch, stage, this.#tutor);
+        statistics = values;
+        if (training.proximal > 0) {
+          addProximal(gradient, values, params.subarray(0, built.learned), training.proximal);
+        }
         if (!Number.isFinite(loss)) {
           throw new CodedError("UPDATE_NOT_FINITE", `the loss is ${loss} at step ${step + 1}`, { step: step + 1 });
         }
@@ -215,22 +222,28 @@ class AllulookTrainer implements Trainer {
       }
       const trained = current();
       const delta = params.map((value, i) => (trained[i] as number) - value);
-      const bad = delta.findIndex((value) => !Number.isFinite(value));
+      const bad = trained.findIndex((value, i) => i < size && !Number.isFinite(value));
       if (bad >= 0) {
-        throw new CodedError("UPDATE_NOT_FINITE", `the update holds ${delta[bad]} at index ${bad}`, { index: bad });
+        throw new CodedError("UPDATE_NOT_FINITE", `training gave ${trained[bad]} at index ${bad}`, { index: bad });
       }
       if (job.checkpointDir !== undefined) await removeCheckpoint(job.checkpointDir);
-      const examples = lessons.worth(this.examples, examplesSeen);
-      return { delta, examplesSeen, lossSum, lossCount: steps, examples };
+      return {
+        delta,
+        examplesSeen,
+        lossSum,
+        lossCount: steps,
+        examples: lessons.worth(this.examples, examplesSeen),
+        ...(this.personal !== undefined && { personal: trained.slice(params.length, size) }),
+      };
     } finally {
       optimizer.dispose();
     }
   }
 
-  async evaluate(params: Float32Array, signal: AbortSignal): Promise<Float64Array> {
+  async evaluate(params: Float32Array, signal: AbortSignal, personal?: Float32Array): Promise<Float64Array> {
     const values = new Float64Array(this.statistics.length);
     const config = this.#config;
-    this.#built.setParams(params);
+    this.#built.setParams(params, personal);
     const meanDepth = await this.#meanOfTrainingDepth();
     const { batchSize } = config.training;
     for (let start = 0; start < this.#split.evaluation.length; start += batchSize) {
@@ -238,7 +251,7 @@ class AllulookTrainer implements Trainer {
       const indices = this.#split.evaluation.slice(start, start + batchSize);
       const samples = await Promise.all(indices.map((index) => this.#dataset.load(index)));
       // Others may have trained on this model while the samples were read.
-      this.#built.setParams(params);
+      this.#built.setParams(params, personal);
       addSamples(this.#built, config, samples, this.statistics, values, { batchSize, meanDepth });
       await setImmediate();
     }
@@ -279,7 +292,7 @@ class AllulookTrainer implements Trainer {
   }
 }
 
-/** Adds mu (w - w0): the gradient of FedProx's mu/2 |w - w0|^2. The task weights behind the params are left alone. */
+/** Adds mu (w - w0): the gradient of FedProx's mu/2 |w - w0|^2. What is behind the federated params is left alone. */
 function addProximal(gradient: Float32Array, values: Float32Array, start: Float32Array, mu: number): void {
   for (let i = 0; i < start.length; i++) {
     gradient[i] = (gradient[i] as number) + mu * ((values[i] as number) - (start[i] as number));

@@ -35,7 +35,7 @@ export class Lessons {
   }
 
   /**
-   * Of a round that begins with these params, at the share `done` of all rounds.
+   * Of a round that begins with these params and personal ones, at the share `done` of all rounds.
    *
    * @param place the model's weights are overwritten
    */

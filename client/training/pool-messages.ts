@@ -18,6 +18,8 @@ export interface TrainerSpec {
   readonly clientName: string;
   readonly config: TrainerOptions["config"];
   readonly seed: number;
+  /** File of the base that the configuration names, where params that are not federated come from it. */
+  readonly base?: string;
   /** One after the other. */
   readonly data: readonly DataPart[];
   /** Instead of the split that the configuration gives: indices into the parts taken together. */
@@ -26,7 +28,7 @@ export interface TrainerSpec {
   readonly teacher?: string;
 }
 
-export type TrainerFacts = Pick<Trainer, "layout" | "examples" | "evaluationExamples" | "statistics">;
+export type TrainerFacts = Pick<Trainer, "layout" | "personal" | "examples" | "evaluationExamples" | "statistics">;
 
 export type ToWorker =
   | { kind: "engine" }
@@ -35,11 +37,12 @@ export type ToWorker =
       kind: "train";
       trainer: number;
       params: Float32Array;
+      personal?: Float32Array;
       round: number;
       rng: [number, number, number, number];
       checkpointDir?: string;
     }
-  | { kind: "evaluate"; trainer: number; params: Float32Array }
+  | { kind: "evaluate"; trainer: number; params: Float32Array; personal?: Float32Array }
   | { kind: "dispose"; trainer: number }
   | { kind: "abort"; call: number };
 

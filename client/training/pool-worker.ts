@@ -1,7 +1,9 @@
 /** Entry of a training worker: holds trainers and does one job at a time, in order. */
+import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { loadEngine, type EngineOptions } from "../../models/engine/node/load.ts";
 import { CodedError } from "../../shared/errors.ts";
+import { decodeBase } from "../../shared/release/base.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import { createTrainer } from "./allulook-trainer.ts";
 import { openParts } from "./parts.ts";
@@ -53,12 +55,14 @@ async function perform(request: ToWorker, call: number, signal: AbortSignal): Pr
     case "create": {
       const trainer = await open(request.spec);
       trainers.set(request.trainer, trainer);
-      const { layout, examples, evaluationExamples, statistics } = trainer;
-      return { layout, examples, evaluationExamples, statistics } satisfies TrainerFacts;
+      const { layout, personal, examples, evaluationExamples, statistics } = trainer;
+      const facts = { layout, examples, evaluationExamples, statistics };
+      return { ...facts, ...(personal !== undefined && { personal }) } satisfies TrainerFacts;
     }
     case "train":
       return held(request.trainer).train({
         params: request.params,
+        ...(request.personal !== undefined && { personal: request.personal }),
         round: request.round,
         rng: Rng.restore(request.rng),
         signal,
@@ -66,7 +70,7 @@ async function perform(request: ToWorker, call: number, signal: AbortSignal): Pr
         ...(request.checkpointDir !== undefined && { checkpointDir: request.checkpointDir }),
       });
     case "evaluate":
-      return held(request.trainer).evaluate(request.params, signal);
+      return held(request.trainer).evaluate(request.params, signal, request.personal);
     case "dispose":
       trainers.get(request.trainer)?.dispose();
       trainers.delete(request.trainer);
@@ -76,13 +80,14 @@ async function perform(request: ToWorker, call: number, signal: AbortSignal): Pr
   }
 }
 
-async function open({ clientName, config, seed, data, split, teacher }: TrainerSpec): Promise<Trainer> {
+async function open({ clientName, config, seed, base, data, split, teacher }: TrainerSpec): Promise<Trainer> {
   const dataset = await openParts(data, config.labels);
   return createTrainer({
     config,
     dataset,
     clientName,
     seed,
+    ...(base !== undefined && { base: decodeBase(await readFile(base)) }),
     ...(split !== undefined && { split }),
     teacher: teacher ?? null,
   });

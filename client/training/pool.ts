@@ -61,7 +61,11 @@ class PoolWorker {
     return {
       ...facts,
       train: (job) => this.#train(id, job),
-      evaluate: (params, signal) => this.call({ kind: "evaluate", trainer: id, params }, signal),
+      evaluate: (params, signal, personal) =>
+        this.call(
+          { kind: "evaluate", trainer: id, params, ...(personal !== undefined && { personal }) } satisfies ToWorker,
+          signal,
+        ),
       dispose: () => void this.call({ kind: "dispose", trainer: id }).catch(() => {}),
     };
   }
@@ -85,11 +89,12 @@ class PoolWorker {
   }
 
   async #train(trainer: number, job: TrainingJob): Promise<TrainingResult> {
-    const { params, round, rng, checkpointDir } = job;
+    const { params, personal, round, rng, checkpointDir } = job;
     const request: ToWorker = {
       kind: "train",
       trainer,
       params,
+      ...(personal !== undefined && { personal }),
       round,
       rng: rng.save(),
       ...(checkpointDir !== undefined && { checkpointDir }),

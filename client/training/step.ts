@@ -13,13 +13,13 @@ export function uncertaintyCount(config: ModelConfig): number {
   return config.training.losses.weights === "learned" ? TASKS.length : 0;
 }
 
-/** Index of the first weight that has no gradient: running means and variances, up to the layout's end. */
-export function statisticsStart({ layout, trainable }: BuiltModel): number {
-  return layout.tensors[trainable]?.offset ?? layout.length;
+/** Params and personal params: where the learned task weights begin. */
+export function valuesCount({ layout, personal }: BuiltModel): number {
+  return layout.length + personal.length;
 }
 
 /**
- * @param values params, then the task weights; running means and variances among the params are brought up to date
+ * @param values params, personal ones, task weights; running means and variances among them are brought up to date
  * @param stage of a training in stages: its loss and its weights alone
  * @param tutor whose outputs for the same batch are learned, too
  * @returns the loss (0 for a batch without labels) and its gradient, as long as `values`
@@ -32,14 +32,14 @@ export function lossAndGradient(
   stage?: TrainingStage,
   tutor: Tutor | null = null,
 ): { loss: number; gradient: Float32Array } {
-  const { layout, variables } = built;
-  built.setParams(values.subarray(0, layout.length));
+  const size = valuesCount(built);
+  built.setValues(values);
   const gradient = new Float32Array(values.length);
   const { losses } = config.training;
   const learned = uncertaintyCount(config) > 0;
-  const start = learned ? tf.tidy(() => tf.variable(tf.tensor1d(values.slice(layout.length)))) : null;
-  const changes = layout.tensors.map(({ name }) => stage === undefined || stage.trains(name));
-  const learns = variables.filter((_, i) => i < built.trainable && changes[i] === true);
+  const start = learned ? tf.tidy(() => tf.variable(tf.tensor1d(values.slice(size)))) : null;
+  const trains = (weight: string) => stage === undefined || stage.trains(weight);
+  const learns = built.variables(trains);
   let total = 0;
   try {
     // Nothing is returned from the scope: it would walk through every value of a typed array.
@@ -72,17 +72,11 @@ export function lossAndGradient(
         const whole = scaled(combined, built.lossScale?.(batch));
         return penalties.reduce((sum, penalty) => tf.add(sum, penalty), whole);
       }, [...learns, ...(start === null ? [] : [start])]);
-      for (const [i, slot] of layout.tensors.entries()) {
-        if (i < built.trainable || changes[i] === false) continue;
-        values.set((variables[i] as tf.Variable).dataSync<"float32">(), slot.offset);
-      }
+      built.writeStatistics(trains, values);
       if (!labelled) return;
-      for (const [i, slot] of layout.tensors.entries()) {
-        const found = grads[(variables[i] as tf.Variable).name];
-        if (found != null) gradient.set(found.dataSync<"float32">(), slot.offset);
-      }
+      built.writeGradient(grads, gradient);
       const weights = start === null ? undefined : grads[start.name];
-      if (weights != null) gradient.set(weights.dataSync<"float32">(), layout.length);
+      if (weights != null) gradient.set(weights.dataSync<"float32">(), size);
       total = value.dataSync()[0] as number;
     });
     return { loss: total, gradient };
@@ -91,10 +85,10 @@ export function lossAndGradient(
   }
 }
 
-/** The sum of the heads' losses without a gradient and with fixed weights; null for a batch without labels. */
-export function lossOf(built: BuiltModel, config: ModelConfig, params: Float32Array, batch: Batch): number | null {
+/** At params and personal ones, the sum of the heads' losses without a gradient and with fixed weights; null for a batch without labels. */
+export function lossOf(built: BuiltModel, config: ModelConfig, values: Float32Array, batch: Batch): number | null {
   const { losses } = config.training;
-  built.setParams(params);
+  built.setValues(values);
   let total: number | null = null;
   tf.tidy(() => {
     const perHead = new Map<(typeof TASKS)[number], tf.Scalar>();

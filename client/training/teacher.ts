@@ -20,7 +20,10 @@ export class Teacher {
   readonly #rules: SemiSupervised;
   #params: Float32Array;
 
-  /** @param built the student's model; its weights are overwritten by each lesson */
+  /**
+   * @param built the student's model; its weights are overwritten by each lesson
+   * @param params federated ones, then personal ones
+   */
   constructor(built: BuiltModel, config: Config, rules: SemiSupervised, params: Float32Array) {
     this.#built = built;
     this.#config = config;
@@ -39,7 +42,7 @@ export class Teacher {
       clearView(view, samples[i] as PreparedSample, input.modalities.includes("depth")),
     );
     const seen = renderBatch(samples, clear, this.#config, built.strides);
-    built.setParams(this.#params);
+    built.setValues(this.#params);
     const outputs = new Map<OutputHead, Float32Array>();
     tf.tidy(() => {
       for (const [head, tensor] of built.forward(seen, false)) outputs.set(head, tensor.dataSync<"float32">());

@@ -17,6 +17,8 @@ export interface TrainingProgress {
 export interface TrainingJob {
   /** The global params, in the order of the trainer's layout; not changed. */
   readonly params: Float32Array;
+  /** What this site has kept for itself, in the order of `personal`; left out: as the model begins. */
+  readonly personal?: Float32Array;
   readonly round: number;
   /** Order of samples, augmentation and modality dropout draw from this stream and nothing else. */
   readonly rng: Rng;
@@ -30,6 +32,8 @@ export interface TrainingJob {
 export interface TrainingResult {
   /** Params after training minus `job.params`. */
   readonly delta: Float32Array;
+  /** The personal params after training, which stay here; where the trainer has some. */
+  readonly personal?: Float32Array;
   /** Samples processed, each as often as it was drawn. */
   readonly examplesSeen: number;
   readonly lossSum: number;
@@ -40,15 +44,17 @@ export interface TrainingResult {
 }
 
 export interface Trainer {
-  /** Exactly the federated (trainable) params. */
+  /** Exactly the federated params: what is summed over the sites. */
   readonly layout: ParamLayout;
+  /** What stays at the site; left out where nothing does. */
+  readonly personal?: ParamLayout;
   /** Training samples held, after the hold-out is taken off. */
   readonly examples: number;
   readonly evaluationExamples: number;
   readonly statistics: StatisticsLayout;
-  /** Deterministic for (params, seed, round, client name) and engine and thread setting. Throws UPDATE_NOT_FINITE. */
+  /** Deterministic for (params, personal ones, seed, round, client name), engine and threads. Throws UPDATE_NOT_FINITE. */
   train(job: TrainingJob): Promise<TrainingResult>;
   /** Values of `statistics` on the held-out samples: non-negative integers < 2^53, additive over clients. */
-  evaluate(params: Float32Array, signal: AbortSignal): Promise<Float64Array>;
+  evaluate(params: Float32Array, signal: AbortSignal, personal?: Float32Array): Promise<Float64Array>;
   dispose(): void;
 }

@@ -4,8 +4,9 @@ import { CodedError } from "../../shared/errors.ts";
 import { NodeCrypto } from "../../shared/node/crypto.ts";
 import { folderOnDisk } from "../../shared/node/release-folder.ts";
 import { identifyModel } from "../../shared/release/model-hash.ts";
-import { type BuiltModel, openModel } from "../../models/registry.ts";
+import type { BuiltModel } from "../../models/registry.ts";
 import { loadRelease } from "../model-cache/load-model-folder.ts";
+import { openRelease } from "../model-cache/open-release.ts";
 
 /** What a step needs of it. */
 export interface Tutor {
@@ -31,8 +32,9 @@ export async function openTutor(folder: string | null, settings: Distillation, s
       got: sha256,
     });
   }
-  const { config, seed, params } = await loadRelease(folder);
-  const model = await openModel(config, seed);
+  const loaded = await loadRelease(folder);
+  const { config } = loaded;
+  const model = await openRelease(loaded);
   try {
     const fits = (["segmentation", "depth"] as const).every((head) => model.strides[head] === student.strides[head]);
     if (!fits || student.stageAt !== undefined) {
@@ -42,7 +44,6 @@ export async function openTutor(folder: string | null, settings: Distillation, s
         { field: "training.distillation.teacher", expected: student.strides, got: model.strides },
       );
     }
-    model.setParams(params);
     return { model, settings };
   } catch (error) {
     model.dispose();

@@ -3,11 +3,14 @@ import { join } from "node:path";
 import { z } from "zod";
 import { loadEngine } from "../../models/engine/node/load.ts";
 import { loadOwnWeights } from "../../models/own/build.ts";
-import { type ModelConfig, openModel } from "../../models/registry.ts";
+import { type BuiltModel, type ModelConfig, openModel } from "../../models/registry.ts";
 import { hashOf } from "../../shared/canonical.ts";
+import { invalidField } from "../../shared/config/parse.ts";
 import { sha256Hex } from "../../shared/ids.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { layoutOf, type ParamLayout } from "../../shared/params/layout.ts";
+import { decodeBase } from "../../shared/release/base.ts";
+import { readBaseBytes } from "../base-model.ts";
 import { readOwnWeights } from "../own-model.ts";
 
 const layoutFile = z.strictObject({
@@ -17,7 +20,7 @@ const layoutFile = z.strictObject({
 
 export interface InitialModel {
   readonly layout: ParamLayout;
-  /** Params of `seed`, equal on every machine, or those that a model of one's own came with. */
+  /** Params of `seed`, equal on every machine, or those that a model of one's own or a base came with. */
   params(): Promise<Float32Array>;
 }
 
@@ -37,14 +40,25 @@ export async function initialModel(config: ModelConfig, seed: number, folder: st
 }
 
 async function build(config: ModelConfig, seed: number): Promise<{ layout: ParamLayout; params: Float32Array }> {
+  const { own, init, base } = config.model;
+  const begin = base === undefined ? null : decodeBase(await readBaseBytes(init, base));
   await loadEngine();
-  const built = await openModel(config, seed);
+  const built = await openModel(config, seed, begin);
   try {
-    const { own, init } = config.model;
+    checkParts(config, built);
     const weights = own === undefined ? null : await readOwnWeights(init, own);
     if (weights !== null) loadOwnWeights(built.model, weights.specs, weights.data);
     return { layout: built.layout, params: built.getParams() };
   } finally {
     built.dispose();
+  }
+}
+
+/** Words that name nothing of this model are an error, and so is a vector of nothing. Throws CONFIG_INVALID. */
+function checkParts({ model, training }: ModelConfig, { layout, personal }: BuiltModel): void {
+  const { trainable, personal: parts } = training;
+  if (layout.length === 0) throw invalidField("training.trainable", `something that ${model.name} has`, trainable);
+  if (parts.length > 0 && personal.length === 0) {
+    throw invalidField("training.personal", `parts that ${model.name} has`, parts.join(", "));
   }
 }

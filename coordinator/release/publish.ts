@@ -19,6 +19,7 @@ import {
   type Manifest,
   type ReleaseCounts,
 } from "../../shared/release/manifest.ts";
+import { BASE_PATH } from "../../shared/release/base.ts";
 import { MODEL_CARD_PATH, MODEL_WEIGHTS_PATH, modelFiles, OWN_MODEL_PATH } from "../../shared/release/model-card.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
 import type { Metrics } from "../../shared/release/scores.ts";
@@ -32,6 +33,8 @@ export interface PublishContext {
   readonly config: Pick<FederationConfig, "seed" | "model" | "labels" | "input" | "training" | "release">;
   /** Where releases/VERSION/ are written; null: nowhere, clients derive what they need. */
   readonly folder: string | null;
+  /** Bytes of the base that the plan names. */
+  readonly base?: Uint8Array | null;
 }
 
 export interface PublishInput {
@@ -87,7 +90,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
   const choice = await settleFallbacks(scored, withModel ? input.measure : undefined);
   const files = new Map<string, Uint8Array>();
   if (withModel) {
-    for (const [path, bytes] of modelFiles(config, layout)) files.set(path, bytes);
+    for (const [path, bytes] of modelFiles(config, layout, context.base)) files.set(path, bytes);
     files.set(MODEL_WEIGHTS_PATH, encodeModel(layout, version.params, config.release.dtype, choice.fallbacks).bytes);
   }
   const { update, keyframe } = version.link;
@@ -119,6 +122,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
           fallbacks: choice.fallbacks,
           sizeBytes: sizeOf(MODEL_CARD_PATH) + sizeOf(MODEL_WEIGHTS_PATH),
           fp32SizeBytes: sizeOf(MODEL_CARD_PATH) + packBytes("model", layout, dtypesOf(layout, "fp32")),
+          ...(files.has(BASE_PATH) && { baseBytes: sizeOf(BASE_PATH) }),
           ...(files.has(OWN_MODEL_PATH) && { topologyBytes: sizeOf(OWN_MODEL_PATH) }),
         }
       : null,

@@ -4,6 +4,7 @@
  */
 import type { Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Sha256 } from "../../shared/ids.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -36,6 +37,8 @@ export interface ServerOptions {
   readonly members: Members;
   readonly enrolment: Enrolment;
   readonly blobs: FileBlobs;
+  /** Hashes of blobs that members may fetch beside those of the chain. */
+  readonly offered?: readonly Sha256[];
   readonly uploads: Uploads;
   readonly admin: { readonly token: string; readonly actions: AdminActions };
   readonly log: TransportLog;
@@ -62,7 +65,7 @@ export class SocketCoordinatorTransport implements CoordinatorTransport {
     const limits = this.#options.limits ?? DEFAULT_LIMITS;
     const bearers = new Bearers(rng, now);
     const failures = new FailureLimit(limits.failuresPerMinute, 60_000, now);
-    const offered = new Offered((after) => events.chain(after));
+    const offered = new Offered((after) => events.chain(after), this.#options.offered);
     const server = await createServer(listen);
     const traffic = new Traffic(server, listen.tls !== null);
     this.#traffic = traffic;

@@ -26,8 +26,9 @@ export class Offered {
   readonly #hashes = new Set<string>();
   readonly #chain: (after: number) => Promise<ChainLink[]>;
 
-  constructor(chain: (after: number) => Promise<ChainLink[]>) {
+  constructor(chain: (after: number) => Promise<ChainLink[]>, always: readonly Sha256[] = []) {
     this.#chain = chain;
+    for (const hash of always) this.#hashes.add(hash);
   }
 
   add(links: readonly ChainLink[]): void {

@@ -30,7 +30,7 @@ const GROUP = 8;
 
 export type ModelConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training">;
 
-/** Names of the layers that `trainable: heads` leaves trainable start with this. */
+/** Names of the layers of one head alone start with this and the head's name. */
 const HEAD_PREFIX = "head_";
 
 /** Names of the output layers; which of them a model has depends on the federation's labels. */
@@ -42,16 +42,20 @@ export const OUTPUTS = {
 } as const;
 export type OutputHead = keyof typeof OUTPUTS;
 
+/** The head that the layer of this name belongs to alone. */
+export function headOfLayer(name: string): OutputHead | null {
+  const heads = Object.keys(OUTPUTS) as OutputHead[];
+  return heads.find((head) => name.startsWith(`${HEAD_PREFIX}${head}`)) ?? null;
+}
+
 type Node = tf.SymbolicTensor;
 
 /** The untrained graph, all weights zero. */
 export function buildAllulook4(config: ModelConfig): tf.LayersModel {
   const preset: Preset = PRESETS[config.model.preset];
-  const headsOnly = config.training.trainable === "heads";
-  const trainable = (name: string) => ({ name, trainable: !headsOnly || name.startsWith(HEAD_PREFIX) });
   const convolution = (name: string, filters: number, size: number, more: Partial<ConvolutionOptions> = {}) =>
     new Convolution({
-      ...trainable(name),
+      name,
       filters,
       size,
       stride: 1,
@@ -74,7 +78,7 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
     for (let block = 0; block < (preset.deepBlocks[scale] as number); block++) {
       const name = `deep_${scale + 1}_${block + 1}`;
       const stride = scale > 0 && block === 0 ? 2 : 1;
-      x = one(new BottleneckBlock({ ...trainable(name), filters, stride, groupSize: GROUP }), x);
+      x = one(new BottleneckBlock({ name, filters, stride, groupSize: GROUP }), x);
     }
     deep.push(x);
   }
@@ -86,14 +90,14 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
     for (let block = 0; block < (preset.lightBlocks[scale] as number); block++) {
       const name = `light_${scale + 1}_${block + 1}`;
       const stride = scale > 0 && block === 0 ? 2 : 1;
-      x = one(new SeparableBlock({ ...trainable(name), filters, stride, groupSize: GROUP }), x);
+      x = one(new SeparableBlock({ name, filters, stride, groupSize: GROUP }), x);
     }
     light.push(x);
   }
 
   const fused = one(
     new ScaleFusion({
-      ...trainable("scale_fusion"),
+      name: "scale_fusion",
       filters: preset.tokens,
       strides: [2, 4, 8, 16, 4, 8, 16, 32],
       stride: TOKEN_STRIDE,
@@ -103,7 +107,7 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
   let tokens = one(new Tokens({ name: "tokens" }), fused);
   for (let layer = 1; layer <= ENCODER_LAYERS; layer++) {
     const name = `encoder_${layer}`;
-    tokens = one(new EncoderLayer({ ...trainable(name), heads: HEADS, feedForward: preset.feedForward }), tokens);
+    tokens = one(new EncoderLayer({ name, heads: HEADS, feedForward: preset.feedForward }), tokens);
   }
 
   let depthSkip: Node | null = null;
@@ -112,11 +116,11 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
     inputs.push(depth);
     const fine = one(convolution("depth_stem", preset.depth, 4, { stride: 4, relu: true, onData: true }), depth);
     const block = (name: string, filters: number, input: Node) =>
-      one(new SeparableBlock({ ...trainable(name), filters, stride: 2, groupSize: GROUP }), input);
+      one(new SeparableBlock({ name, filters, stride: 2, groupSize: GROUP }), input);
     const coarse = block("depth_2", preset.tokens, block("depth_1", preset.depth * 2, fine));
     const depthTokens = one(new Tokens({ name: "depth_tokens" }), coarse);
     const name = "depth_fusion";
-    tokens = one(new CrossModalFusion({ ...trainable(name), heads: HEADS, modality: PRESENCE.depth }), [
+    tokens = one(new CrossModalFusion({ name, heads: HEADS, modality: PRESENCE.depth }), [
       tokens,
       depthTokens,
       presence,
@@ -129,7 +133,7 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
     inputs.push(text);
     const words = one(
       new TextTokens({
-        ...trainable("text_tokens"),
+        name: "text_tokens",
         buckets: TEXT_BUCKETS,
         embedding: preset.text,
         width: preset.tokens,
@@ -137,7 +141,7 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
       text,
     );
     const mask = one(new WordMask({ name: "text_mask" }), text);
-    tokens = one(new CrossModalFusion({ ...trainable("text_fusion"), heads: HEADS, modality: PRESENCE.text }), [
+    tokens = one(new CrossModalFusion({ name: "text_fusion", heads: HEADS, modality: PRESENCE.text }), [
       tokens,
       words,
       presence,
@@ -181,17 +185,14 @@ export function buildAllulook4(config: ModelConfig): tf.LayersModel {
   if (labels.depth.kind !== "none") {
     const features = hidden("depth");
     const values = one(convolution(`${HEAD_PREFIX}depth_values`, 1, 1), features);
-    const placed = one(new Surface(trainable(`${HEAD_PREFIX}depth_surface`)), values);
+    const placed = one(new Surface({ name: `${HEAD_PREFIX}depth_surface` }), values);
     outputs.push(tf.layers.activation({ name: OUTPUTS.depth, activation: "linear" }).apply(placed) as Node);
   }
   if (labels.scene.length > 0) {
     const pooled = one(new GlobalMean({ name: "scene_pool" }), tokens);
-    const features = one(
-      new Linear({ ...trainable(`${HEAD_PREFIX}scene_hidden`), units: preset.tokens, relu: true }),
-      pooled,
-    );
+    const features = one(new Linear({ name: `${HEAD_PREFIX}scene_hidden`, units: preset.tokens, relu: true }), pooled);
     const logits = one(
-      new Linear({ ...trainable(`${HEAD_PREFIX}scene_logits`), units: labels.scene.length, relu: false }),
+      new Linear({ name: `${HEAD_PREFIX}scene_logits`, units: labels.scene.length, relu: false }),
       features,
     );
     outputs.push(tf.layers.activation({ name: OUTPUTS.scene, activation: "linear" }).apply(logits) as Node);

@@ -1,6 +1,7 @@
 /** Schema of federation.yaml. Cross-field checks (headroom, thresholds) are in `coordinator/config.ts`. */
 import { z } from "zod";
 import { augmentation } from "./augmentation.ts";
+import { baseRef } from "./base.ts";
 import { curriculum } from "./curriculum.ts";
 import { distillation } from "./distillation.ts";
 import { losses } from "./losses.ts";
@@ -8,6 +9,7 @@ import { isModelName } from "./models.ts";
 import { ownModel } from "./own-model.ts";
 import { modalityDropout } from "./robustness.ts";
 import { semiSupervised } from "./semi-supervised.ts";
+import { adapters, personal } from "./shares.ts";
 import { duration } from "./units.ts";
 
 const name = z
@@ -78,18 +80,20 @@ export const federationConfig = z.strictObject({
     .strictObject({
       name: z.string().min(1).default("allulook4"),
       preset: z.enum(["nano", "tiny", "small", "base"]).default("nano"),
-      /** Or the .yaml file of a model of one's own (own-model.ts). */
+      /** Or the .yaml file of a model of one's own (own-model.ts), or the folder of a release to go on from. */
       init: z
         .union([
           z.literal("random"),
           z
             .string()
             .max(4096)
-            .regex(/\.ya?ml$/, "random, or a model's .yaml file"),
+            .regex(/\.ya?ml$|[/\\]/, "random, a model's .yaml file, or the path of a release folder (./NAME)"),
         ])
         .default("random"),
       /** What that file and its model.json hold; never written by hand. */
       own: ownModel.optional(),
+      /** Of the release that `init` names; never written by hand. */
+      base: baseRef.optional(),
     })
     .refine(({ name: given, own }) => own === undefined || !isModelName(given), {
       path: ["name"],
@@ -120,7 +124,10 @@ export const federationConfig = z.strictObject({
       batchSize: z.int().min(1).max(1024).default(8),
       optimizer: optimizer.prefault({}),
       proximal: z.number().min(0).default(0),
-      trainable: z.enum(["all", "heads"]).default("all"),
+      trainable: z.enum(["all", "heads", "adapters"]).default("all"),
+      adapters: adapters.prefault({}),
+      /** Parts that stay at each site (FedBN, Li et al. 2021): trained there, never sent. */
+      personal: personal.default([]),
       losses: losses.prefault({}),
       modalityDropout: modalityDropout.prefault({}),
       augmentation: augmentation.prefault({}),

@@ -22,7 +22,12 @@ export function planOf(config: FederationConfig): TrainingPlan {
   const { rounds, cohort, minSurvivors } = schedule;
   const { model, training } = config;
   const { distillation } = training;
-  const init = model.own === undefined ? model.init : lastPart(model.init);
+  const init =
+    model.own !== undefined
+      ? lastPart(model.init)
+      : model.base !== undefined
+        ? `./${lastPart(model.init)}`
+        : model.init;
   const taught = distillation === null ? null : { ...distillation, teacher: lastPart(distillation.teacher) };
   return {
     ...rest,
@@ -34,7 +39,7 @@ export function planOf(config: FederationConfig): TrainingPlan {
 
 /** Where a file lies at the coordinator is nobody's business. */
 function lastPart(path: string): string {
-  return path.split(/[/\\]/).at(-1) ?? path;
+  return path.split(/[/\\]/).findLast((part) => part !== "") ?? path;
 }
 
 /** The plan as it is sent and hashed. */

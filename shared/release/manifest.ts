@@ -43,6 +43,8 @@ const model = z.strictObject({
   fp32SizeBytes: z.int().min(0),
   /** Of a model of one's own, apart from both sizes: what describes it. */
   topologyBytes: z.int().min(0).optional(),
+  /** Of a model whose frozen or personal params come from another release, apart from both sizes: those weights. */
+  baseBytes: z.int().min(0).optional(),
 });
 
 const manifest = z.strictObject({

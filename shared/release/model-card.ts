@@ -7,9 +7,12 @@ import { z } from "zod";
 import { canonicalJson } from "../canonical.ts";
 import { federationConfig, type FederationConfig } from "../config/federation.ts";
 import { ownModel, type OwnModel } from "../config/own-model.ts";
+import { adapters, personal } from "../config/shares.ts";
 import { CodedError } from "../errors.ts";
+import { sha256Hex } from "../ids.ts";
 import type { ParamLayout } from "../params/layout.ts";
 import { entriesOf, layoutEntries } from "../quantize/pack.ts";
+import { BASE_PATH, basePart } from "./base.ts";
 
 export const MODEL_CARD_PATH = "model/model.json";
 export const MODEL_WEIGHTS_PATH = "model/weights.bin";
@@ -25,7 +28,13 @@ const modelCard = z.strictObject({
   /** The federation's seed: weights that are not federated have the initial values it gives. */
   seed: federationConfig.shape.seed,
   /** Which weights are federated, and so stand in weights.bin. */
-  trainable: z.enum(["all", "heads"]),
+  trainable: z.enum(["all", "heads", "adapters"]),
+  /** Of adapters: their sizes, and what else is federated. */
+  adapters: adapters.optional(),
+  /** SHA-256 of model/base.bin: what is not federated comes from there, before the seed. */
+  base: sha256Hex.optional(),
+  /** What each site keeps for itself: weights.bin holds none of it, and the model begins with initial values there. */
+  personal: personal.optional(),
   labels: federationConfig.shape.labels,
   input: federationConfig.shape.input,
   tensors: layoutEntries,
@@ -37,16 +46,33 @@ export function cardOf(
   config: Pick<FederationConfig, "seed" | "model" | "labels" | "input" | "training">,
 ): Omit<ModelCard, "format" | "tensors"> {
   const { seed, model, labels, input, training } = config;
-  const own = model.own === undefined ? {} : { own: true as const };
-  return { builder: model.name, ...own, preset: model.preset, seed, trainable: training.trainable, labels, input };
+  const { trainable, adapters: sizes, personal: kept } = training;
+  const base = basePart(config);
+  return {
+    builder: model.name,
+    ...(model.own !== undefined && { own: true as const }),
+    preset: model.preset,
+    seed,
+    trainable,
+    ...(trainable === "adapters" && { adapters: sizes }),
+    ...(base !== null && { base: base.sha256 }),
+    ...(kept.length > 0 && { personal: kept }),
+    labels,
+    input,
+  };
 }
 
-/** The files of model/ beside the weights, by path. */
-export function modelFiles(config: Parameters<typeof cardOf>[0], layout: ParamLayout): Map<string, Uint8Array> {
+/** The files of model/ beside the weights, by path. `base`: bytes of the base, where {@link basePart} asks for it. */
+export function modelFiles(
+  config: Parameters<typeof cardOf>[0],
+  layout: ParamLayout,
+  base: Uint8Array | null = null,
+): Map<string, Uint8Array> {
   const card: ModelCard = { format: 1, ...cardOf(config), tensors: entriesOf(layout) };
-  const files = new Map([[MODEL_CARD_PATH, utf8ToBytes(`${canonicalJson(card)}\n`)]]);
+  const files = new Map<string, Uint8Array>([[MODEL_CARD_PATH, utf8ToBytes(`${canonicalJson(card)}\n`)]]);
   const { own } = config.model;
   if (own !== undefined) files.set(OWN_MODEL_PATH, utf8ToBytes(`${canonicalJson(own)}\n`));
+  if (base !== null && basePart(config) !== null) files.set(BASE_PATH, base);
   return files;
 }
 

@@ -75,6 +75,8 @@ export const report = z.strictObject({
   rounds: z.array(roundEntry),
   /** Null when no round was completed. */
   release: releaseEntry.nullable(),
+  /** The newest version on each client's own evaluation data, with what that client keeps for itself. */
+  sites: z.array(z.strictObject({ site: z.string(), samples: count, metrics })).optional(),
   /** What was trained on; `generated` data is no real data, and is labelled so. */
   data: z.strictObject({ name: z.string(), generated: z.boolean(), evaluation: z.string() }).optional(),
 });

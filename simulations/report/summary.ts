@@ -54,6 +54,19 @@ export function summarise(report: Report, files: { readonly html: string; readon
       `sha256 ${release.sha256}`,
     );
   }
+  const sites = report.sites ?? [];
+  if (sites.length > 1) {
+    const head = ["each by itself", "pictures", "mIoU", "mAP", "depth absRel", "scene acc."];
+    const rows = sites.map(({ site, samples, metrics }) => [
+      site,
+      String(samples),
+      cell(metrics["segmentation"]?.["mIoU"]),
+      cell(metrics["detection"]?.["mAP"]),
+      cell(metrics["depth"]?.["absRel"]),
+      cell(metrics["scene"]?.["accuracy"]),
+    ]);
+    lines.push("", table([head, ...rows]));
+  }
   lines.push("", `report: ${files.html}`, `        ${files.json}`);
   return lines.join("\n");
 }

@@ -13,6 +13,10 @@ describe("ways of training that do not fit the rest of federation.yaml", () => {
     ["{ semiSupervised: { confidence: 0.3 } }", undefined, "training.semiSupervised.confidence"],
     ["{ curriculum: { measure: mood } }", undefined, "training.curriculum.measure"],
     ["{ augmentation: { blur: 1 } }", undefined, "training.augmentation.blur"],
+    ["{ personal: [depth] }", "segmentation: [background, lesion], depth: { kind: none }", "training.personal"],
+    ["{ trainable: heads, personal: [heads] }", undefined, "training.personal"],
+    ["{ trainable: heads, personal: [segmentation, depth] }", undefined, "training.personal"],
+    ["{ trainable: adapters, adapters: { rank: 0 } }", undefined, "training.adapters.rank"],
   ])("%s", (training, labels, field) => {
     expect(() => federation(training, labels)).toThrow(
       expect.objectContaining({ code: "CONFIG_INVALID", details: expect.objectContaining({ field }) }),

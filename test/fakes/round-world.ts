@@ -4,6 +4,7 @@
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ModelCache } from "../../client/model-cache/cache.ts";
+import { MemoryPersonalStore } from "../../client/model-cache/personal.ts";
 import { MemoryParamStore, type ParamStore } from "../../client/model-cache/store.ts";
 import { NO_OUTBOX } from "../../client/outbox/outbox.ts";
 import { memoryRoundLog, type RoundLog } from "../../client/secagg/round-log.ts";
@@ -81,6 +82,8 @@ export class RoundWorld {
   readonly #sessions = new Map<ClientName, ClientSession>();
   readonly #logs = new Map<ClientName, RoundLog>();
   readonly #params = new Map<ClientName, ParamStore>();
+  /** What each client keeps for itself, where its trainer has something; it survives {@link leave}. */
+  readonly personal = new Map<ClientName, MemoryPersonalStore>();
   readonly #keys;
   #revocations: RevocationList | null = null;
 
@@ -184,6 +187,8 @@ export class RoundWorld {
     this.#logs.set(self.name, roundLog);
     const store = this.#params.get(self.name) ?? new MemoryParamStore();
     this.#params.set(self.name, store);
+    const personal = this.personal.get(self.name) ?? new MemoryPersonalStore();
+    if (trainer.personal !== undefined) this.personal.set(self.name, personal);
     const { config } = this;
     const coordinatorKey = this.#signing.publicKey;
     const federation = this.#federation;
@@ -209,6 +214,7 @@ export class RoundWorld {
       workplace: async () => ({
         trainer,
         models: new ModelCache({ ...own, store, transport }),
+        ...(trainer.personal !== undefined && { personal }),
         install: null,
         dispose: () => {},
       }),

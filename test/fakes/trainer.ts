@@ -50,6 +50,37 @@ export class FakeTrainer implements Trainer {
   }
 }
 
+/** Its layout of personal params. */
+const PERSONAL = layoutOf([{ name: "scale", shape: [6] }]);
+
+/**
+ * As {@link FakeTrainer}, with personal params: its delta and statistics depend on them, and they grow by one at every
+ * training from where they were.
+ */
+export class PersonalTrainer extends FakeTrainer {
+  readonly personal = PERSONAL;
+  /** What each training began with, by round, and what each evaluation was given. */
+  readonly began: [round: number, first: number][] = [];
+  readonly scored: number[] = [];
+
+  override async train(job: TrainingJob): Promise<TrainingResult> {
+    const own = job.personal ?? new Float32Array(PERSONAL.length);
+    this.began.push([job.round, own[0] as number]);
+    const result = await super.train(job);
+    return {
+      ...result,
+      delta: result.delta.map((value) => value / (1 + (own[0] as number))),
+      personal: own.map((value) => value + 1),
+    };
+  }
+
+  override async evaluate(params: Float32Array, _signal?: AbortSignal, personal?: Float32Array): Promise<Float64Array> {
+    this.scored.push(personal?.[0] ?? 0);
+    const counts = await super.evaluate(params);
+    return counts.map((count) => count + (personal?.[0] ?? 0));
+  }
+}
+
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });

@@ -1,14 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ModelCache } from "../../../client/model-cache/cache.ts";
 import { activeRelease, installRelease, type Judge } from "../../../client/model-cache/install.ts";
+import { decodePersonal, encodePersonal } from "../../../client/model-cache/personal.ts";
 import { loadRelease } from "../../../client/model-cache/load-model-folder.ts";
 import { publish } from "../../../coordinator/release/publish.ts";
 import { brotli } from "../../../shared/node/brotli.ts";
 import { folderOnDisk } from "../../../shared/node/release-folder.ts";
+import { layoutOf } from "../../../shared/params/layout.ts";
 import { deriveModel } from "../../../shared/quantize/model.ts";
+import { sha256Of } from "../../../shared/release/ports.ts";
 import { readManifest, signManifest, type Manifest } from "../../../shared/release/manifest.ts";
 import { verifyRelease } from "../../../shared/release/verify.ts";
 import { crypto, key, layout, World } from "../../fakes/release-world.ts";
@@ -83,6 +86,37 @@ describe("installing a release", () => {
     await fresh.start();
     world = fresh;
     expect((await install(await release(0))).outcome).toBe("unchanged");
+  });
+});
+
+describe("where sites keep something for themselves", () => {
+  const withPersonal = () => {
+    const context = world.publishContext(null);
+    const training = { ...context.config.training, personal: ["norms" as const], trainable: "heads" as const };
+    const base = Uint8Array.of(1, 2, 3);
+    const model = { ...context.config.model, base: { sha256: sha256Of(crypto, base), bytes: base.length } };
+    return { ...context, base, config: { ...context.config, training, model } };
+  };
+  const own = layoutOf([{ name: "norm/scale", shape: [2] }]);
+
+  async function both(version: number): Promise<void> {
+    await world.commitUpTo(version);
+    const context = withPersonal();
+    const { bytes } = await publish(context, { version, round: 10 + version, counts: COUNTS, evaluation: null });
+    const cache = new ModelCache(world.clientOptions());
+    const personal = async (round: number) => encodePersonal(own, Float32Array.of(round, -round));
+    await installRelease({ cache, folder, plan: context.config, base: context.base, personal }, bytes, null, signal);
+  }
+
+  test("what belongs to the release's round lies beside it, and goes with it; the release itself is as it was signed", async () => {
+    for (const version of [1, 2, 3]) await both(version);
+    expect((await readdir(join(folder, "personal"))).toSorted()).toEqual(["2.personal", "3.personal"]);
+    expect(decodePersonal(await readFile(join(folder, "personal", "3.personal"))).params).toEqual(
+      Float32Array.of(13, -13),
+    );
+    const context = { crypto, compression: brotli, trustedKey: key.publicKey, neighbour: async () => null };
+    expect(await verifyRelease(context, folderOnDisk(join(folder, "3")))).toMatchObject({ model: "hash-only" });
+    expect(await readdir(join(folder, "3", "model"))).toContain("base.bin");
   });
 });
 
