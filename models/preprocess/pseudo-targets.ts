@@ -13,7 +13,7 @@ import { drawBoxes } from "./box-targets.ts";
 import type { PreparedSample } from "./prepare.ts";
 
 type Labels = FederationConfig["labels"];
-type Rules = Pick<SemiSupervised, "confidence" | "weight">;
+type Rules = Pick<SemiSupervised, "confidence" | "perClass" | "weight">;
 
 const AS_SHOWN = { x: { scale: 1, shift: 0 }, y: { scale: 1, shift: 0 } } as const;
 
@@ -72,16 +72,19 @@ export function makeTargets(
     const all = outputs.get(head);
     if (all === undefined) continue;
     const length = all.length / batch.size;
+    const wantedOf = (sample: PreparedSample) => lacking(sample, labels).includes(head);
+    const thresholds =
+      head === "segmentation" ? classThresholds(all, length, samples.map(wantedOf), labels, rules) : [];
     let wanted = 0;
     let known = 0;
     for (const [i, sample] of samples.entries()) {
-      if (!lacking(sample, labels).includes(head)) {
+      if (!wantedOf(sample)) {
         wanted += 1;
         known += 1;
         continue;
       }
       const output = all.subarray(i * length, (i + 1) * length);
-      const share = rules.weight * MAKERS[head](batch, i, views[i] as View, output, labels, strides, rules);
+      const share = rules.weight * MAKERS[head](batch, i, views[i] as View, output, labels, strides, rules, thresholds);
       made[i]?.set(head, share);
       wanted += 1;
       known += share;
@@ -100,10 +103,11 @@ type Maker = (
   labels: Labels,
   strides: Strides,
   rules: Rules,
+  thresholds: readonly number[],
 ) => number;
 
 const MAKERS: Readonly<Record<MadeUp, Maker>> = {
-  segmentation(batch, index, view, output, labels, strides, { confidence, weight }) {
+  segmentation(batch, index, view, output, labels, strides, { weight }, thresholds) {
     const classes = labels.segmentation.length;
     const stride = strides.segmentation;
     const columns = shownShares(view.columns, stride);
@@ -116,8 +120,8 @@ const MAKERS: Readonly<Record<MadeUp, Maker>> = {
         const at = (y * columns.length + x) * classes;
         const share = down * across;
         shown += share;
-        const best = surest(output.subarray(at, at + classes), confidence);
-        if (best === null) continue;
+        const { best, probability } = surest(output.subarray(at, at + classes));
+        if (probability < (thresholds[best] as number)) continue;
         targets[at + best] = share * weight;
         sure += share;
       }
@@ -146,17 +150,46 @@ const MAKERS: Readonly<Record<MadeUp, Maker>> = {
   },
 
   scene(batch, index, _view, output, labels, _strides, { confidence, weight }) {
-    const best = surest(output, confidence);
-    if (best !== null) batch.targets.scene[index * labels.scene.length + best] = weight;
-    return best === null ? 0 : 1;
+    const { best, probability } = surest(output);
+    if (probability < confidence) return 0;
+    batch.targets.scene[index * labels.scene.length + best] = weight;
+    return 1;
   },
 };
 
-/** The most probable class; null where it is not sure. */
-function surest(logits: Float32Array, confidence: number): number | null {
+/**
+ * From which probability on a cell is taken for each class: the confidence, or less where fewer than the rules' share of
+ * the class's cells would be.
+ *
+ * @param length values of one sample
+ * @param wanted which samples count
+ */
+function classThresholds(
+  outputs: Float32Array,
+  length: number,
+  wanted: readonly boolean[],
+  labels: Labels,
+  { confidence, perClass }: Rules,
+): number[] {
+  const classes = labels.segmentation.length;
+  const found: number[][] = labels.segmentation.map(() => []);
+  for (let at = 0; at < outputs.length; at += classes) {
+    if (wanted[Math.floor(at / length)] !== true) continue;
+    const { best, probability } = surest(outputs.subarray(at, at + classes));
+    found[best]?.push(probability);
+  }
+  return found.map((probabilities) => {
+    const taken = Math.floor(perClass * probabilities.length);
+    const last = probabilities.toSorted((a, b) => b - a)[taken - 1];
+    return Math.min(confidence, last ?? confidence);
+  });
+}
+
+/** The most probable class. */
+function surest(logits: Float32Array): { best: number; probability: number } {
   const probabilities = softmax(logits);
   const best = probabilities.reduce((max, p, i) => (p > (probabilities[max] as number) ? i : max), 0);
-  return (probabilities[best] as number) >= confidence ? best : null;
+  return { best, probability: probabilities[best] as number };
 }
 
 /** For each cell along one side, the share of its pixels that show the picture. */

@@ -11,6 +11,11 @@ export const semiSupervised = z.strictObject({
   decay: z.number().min(0).lt(1).default(0.99),
   /** Probability from which a prediction is taken for a label. */
   confidence: z.number().min(0.5).lt(1).default(0.9),
+  /**
+   * Share of each class's cells in a batch, the surest, that are taken below the confidence, too: what is rare is never
+   * sure at first, and would be unlearned (Zou et al. 2018).
+   */
+  perClass: z.number().min(0).max(1).default(0.5),
   /** What such a label counts for beside one that a person made. */
   weight: z.number().gt(0).max(1).default(1),
   /** The first round with it: a model that has learned nothing has nothing to teach. */

@@ -54,6 +54,18 @@ describe("the same seed", () => {
   });
 });
 
+test("sites without labels take part, count less, and are scored all the same", async () => {
+  const semi = ["--set", "training.semiSupervised={fromRound: 2, confidence: 0.5}"];
+  const { rounds } = await simulate("semi", "--seed", "3", "--unlabelled", "2", ...semi);
+  const [start, first, second] = rounds;
+  expect(rounds.map(({ evaluated }) => evaluated)).toEqual([4, 4, 4]);
+  expect(start?.metrics).toEqual(runs.get("first")?.rounds[0]?.metrics);
+  // Four pictures a site; of two sites depth alone is known, one head of four, until there is a teacher.
+  expect(first?.examples).toBe(10);
+  expect(second?.examples).toBeGreaterThan(10);
+  expect(second?.examples).toBeLessThan(16);
+});
+
 test("report.json tells of every round and head, and of the release on disk", async () => {
   const { rounds, release, model } = runs.get("first") as Report;
   expect(rounds.map(({ round, status, survivors }) => [round, status, survivors])).toEqual([

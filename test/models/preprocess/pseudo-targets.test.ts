@@ -13,7 +13,7 @@ const { labels } = config;
 const whole = squareSample("a", Rng.of(1), 64, 64);
 const labelled = prepareSample(whole, config);
 const bare = prepareSample({ ...unlabelled(whole), depth: whole.depth }, config);
-const RULES = { confidence: 0.9, weight: 1 };
+const RULES = { confidence: 0.9, perClass: 0, weight: 1 };
 const view: View = { ...plainView(labelled, { depth: true }) };
 
 type Outputs = Parameters<typeof makeTargets>[3];
@@ -99,10 +99,29 @@ describe("labels that a teacher makes", () => {
     expect(labelledShare(bare, labels, made[0])).toBe(0.25);
   });
 
+  test("are the surest of each class where nobody is sure enough", () => {
+    const outputs = knowing([view], 1);
+    const logits = outputs.get("segmentation") as Float32Array;
+    // The surer, the further down in the picture.
+    for (let at = 0; at < logits.length; at++) logits[at] = (logits[at] as number) * (1 + at / logits.length / 2);
+    const truth = renderBatch([labelled], [view], config).targets.segmentation;
+    const count = (shares: Float32Array, label: number) =>
+      shares.filter((share, i) => i % 2 === label && share > 0.5).length;
+    const { segmentation } = make([bare], [view], outputs, { ...RULES, perClass: 0.25 }).batch.targets;
+    for (const label of [0, 1]) {
+      const [taken, all] = [count(segmentation, label), count(truth, label)];
+      expect(Math.abs(taken - all / 4)).toBeLessThanOrEqual(0.1 * all);
+      const lowest = segmentation.findIndex((share, i) => i % 2 === label && share > 0);
+      expect(lowest).toBeGreaterThan(truth.findIndex((share, i) => i % 2 === label && share > 0));
+    }
+    const all = make([bare], [view], outputs, { ...RULES, perClass: 1 }).made[0]?.get("segmentation");
+    expect(all).toBe(1);
+  });
+
   test("weigh as much as they are to, and never where the picture does not reach", () => {
     const half = { ...view, columns: view.columns.map((column, i) => (i < 32 ? column : -1)) };
     const outputs = knowing([view, half], 12);
-    const { batch, made } = make([bare, bare], [view, half], outputs, { confidence: 0.9, weight: 0.5 });
+    const { batch, made } = make([bare, bare], [view, half], outputs, { ...RULES, weight: 0.5 });
     const shares = batch.targets.segmentation;
     expect(new Set(shares)).toEqual(new Set([0, 0.5]));
     const second = shares.subarray(shares.length / 2);
