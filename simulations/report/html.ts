@@ -8,7 +8,7 @@ import { pageText } from "./page.ts";
 import type { PicturePanels } from "./pictures.ts";
 import { report as reportSchema, type Report } from "./schema.ts";
 import { curves, headings, samples, tiles } from "./sections.ts";
-import { costs, release, rounds } from "./tables.ts";
+import { costs, release, rounds, sites } from "./tables.ts";
 
 export interface WrittenReport {
   readonly json: string;
@@ -49,7 +49,7 @@ export async function reportPage(report: Report, pictures: readonly PicturePanel
       <main>
         ${tiles(report)} ${charts.length === 0 ? null : curves(charts)}
         ${samples(pictures, report.data?.generated === true)} ${release(report.release)} ${rounds(report)}
-        ${costs(report)}
+        ${sites(report)} ${costs(report)}
       </main>
       <footer>
         The same seed, data, engine and thread setting give the same params sha256.

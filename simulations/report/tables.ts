@@ -68,15 +68,17 @@ export function release(entry: ReleaseEntry | null): Markup {
   </section>`;
 }
 
+type Scored = Pick<RoundEntry, "metrics">;
+
 interface Column {
   readonly title: string;
-  readonly value: (entry: RoundEntry) => number | null;
+  readonly value: (entry: Scored) => number | null;
   readonly write: (value: number) => string;
   /** What the mean depth map of the training pictures scores: the yardstick for depth from RGB. */
-  readonly baseline?: (entry: RoundEntry) => number | null;
+  readonly baseline?: (entry: Scored) => number | null;
 }
 
-const DEPTH = (name: string) => (entry: RoundEntry) => entry.metrics["depth"]?.[name] ?? null;
+const DEPTH = (name: string) => (entry: Scored) => entry.metrics["depth"]?.[name] ?? null;
 
 const COLUMNS: readonly Column[] = [
   { title: "mIoU", value: (entry) => scoreOf(entry.metrics, "segmentation"), write: percent },
@@ -107,6 +109,38 @@ export function rounds(report: Report): Markup {
         </thead>
         <tbody>
           ${report.rounds.map((entry) => roundRow(entry, columns))} ${baselineRow(report, columns, counts.length + 2)}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
+}
+
+/** The newest version at each client; null where there is one alone. */
+export function sites({ sites: scored = [] }: Report): Markup | null {
+  if (scored.length < 2) return null;
+  const columns = COLUMNS.filter(({ value }) => scored.some((entry) => value(entry) !== null));
+  return html`<section aria-labelledby="sites">
+    <h2 id="sites">Each client by itself</h2>
+    <p class="soft">
+      The newest version on each client's own evaluation data, with what that client keeps for itself of the model.
+    </p>
+    <div class="sheet" tabindex="0" role="region" aria-label="Scores of each client">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col" class="left">client</th>
+            ${["pictures", ...columns.map(({ title }) => title)].map((title) => html`<th scope="col">${title}</th>`)}
+          </tr>
+        </thead>
+        <tbody>
+          ${scored.map(
+            (entry) =>
+              html`<tr>
+                <th scope="row" class="left">${entry.site}</th>
+                <td>${entry.samples}</td>
+                ${columns.map(({ value, write }) => html`<td>${written(value(entry), write)}</td>`)}
+              </tr>`,
+          )}
         </tbody>
       </table>
     </div>

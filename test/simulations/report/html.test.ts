@@ -82,6 +82,15 @@ describe("report.html", () => {
   });
 });
 
+test("each client stands by itself, where there are several", async () => {
+  const score = (site: string, mIoU: number) => ({ site, samples: 8, metrics: { segmentation: { mIoU } } });
+  const two = await reportPage({ ...exampleReport(), sites: [score("client-1", 0.251), score("client-2", 0.502)] }, []);
+  const table = two.slice(two.indexOf("Each client by itself"));
+  for (const part of ["client-1", "25.1", "client-2", "50.2"]) expect(table).toContain(part);
+  const one = await reportPage({ ...exampleReport(), sites: [score("central", 0.251)] }, []);
+  expect(one).not.toContain("Each client by itself");
+});
+
 test("charts hold what the rounds say, with the baseline beside depth, and only heads that were scored", () => {
   const report = exampleReport();
   const charts = chartsOf(report);
