@@ -12,6 +12,7 @@ import { register as demo } from "./commands/demo.ts";
 import { register as doctor } from "./commands/doctor.ts";
 import { register as engine } from "./commands/engine.ts";
 import { register as evaluate } from "./commands/evaluate.ts";
+import { register as explain } from "./commands/explain.ts";
 import { register as join } from "./commands/join.ts";
 import { register as model } from "./commands/model.ts";
 import { register as operator } from "./commands/operator.ts";
@@ -46,6 +47,7 @@ const families = [
   compare,
   evaluate,
   predict,
+  explain,
   pseudoLabel,
   compress,
   model,

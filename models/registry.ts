@@ -10,13 +10,14 @@ import type { Head } from "../shared/release/scores.ts";
 import { buildAllulook4, headOfLayer, type ModelConfig, OUTPUTS } from "./allulook4/build.ts";
 import { forward } from "./allulook4/forward.ts";
 import * as tf from "./engine/tf.ts";
+import { feedOf } from "./feed.ts";
 import { initialValues } from "./initialise.ts";
 import { valuesOf } from "./layer-initial.ts";
 import { fillWeights, withZeros } from "./seeded.ts";
 import { buildOwnModel } from "./own/build.ts";
 import { ownInterface } from "./own/interface.ts";
 import { ALLULOOK4_STRIDES, type Strides } from "./preprocess/batch.ts";
-import type { RunnableModel, TrainingStage } from "./runnable.ts";
+import type { AppliedModel, RunnableModel, TrainingStage } from "./runnable.ts";
 import { lastLayers, type ModelWeight } from "./shares.ts";
 import { type ModelVectors, vectorsOf } from "./vector.ts";
 import { buildDepth2d, buildDepth2dEdges } from "./zoo/depth-2d.ts";
@@ -56,7 +57,7 @@ function depthAt(stride: number): Strides {
   return { ...ALLULOOK4_STRIDES, depth: stride };
 }
 
-export interface BuiltModel extends RunnableModel, ModelVectors {
+export interface BuiltModel extends AppliedModel, ModelVectors {
   readonly model: tf.LayersModel;
   dispose(): void;
 }
@@ -82,9 +83,10 @@ export function buildModel(config: ModelConfig, seed: number, base: BaseParams |
       ? initialValues(name, shape, seed)
       : valuesOf(initializer, name, shape, seed),
   );
-  const runnable: RunnableModel = {
+  const runnable: AppliedModel = {
     strides: kind.strides,
-    forward: (batch, training) => forward(model, batch, training),
+    forward: (batch, training) => forward(model, feedOf(batch), training),
+    apply: (feed) => forward(model, feed, false),
     ...(kind.lossScale !== undefined && { lossScale: kind.lossScale }),
     ...(kind.stages !== undefined && { stageAt: kind.stages(model) }),
   };
@@ -119,7 +121,7 @@ export async function openModel(
 /** The flat-vector view of any LayersModel. */
 function wrapModel(
   model: tf.LayersModel,
-  runnable: RunnableModel,
+  runnable: AppliedModel,
   settings: { config: ModelConfig; seed: number; headOf(layer: string): Head | null; base: BaseParams | null },
 ): BuiltModel {
   const { config, seed, headOf, base } = settings;

@@ -2,6 +2,7 @@
 import type { FederationConfig } from "../shared/config/federation.ts";
 import type * as tf from "./engine/tf.ts";
 import type { OutputHead } from "./allulook4/build.ts";
+import type { Feed } from "./feed.ts";
 import type { Batch, Strides } from "./preprocess/batch.ts";
 
 /** A part of the training that changes some of the weights by a loss of its own. */
@@ -27,4 +28,10 @@ export interface RunnableModel {
   penalties?(): tf.Scalar[];
   /** The stage that `progress`, the share of all rounds that is done, lies in; left out where there is one for all heads. */
   stageAt?(progress: number): TrainingStage;
+}
+
+/** A model that takes inputs from elsewhere than a batch. */
+export interface AppliedModel extends RunnableModel {
+  /** The same maps as `forward`, from inputs as `feed` gives them, without training; gradients reach rgb and depth. */
+  apply(feed: Feed): Map<OutputHead, tf.Tensor>;
 }

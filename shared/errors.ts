@@ -32,6 +32,9 @@ export const ERRORS = {
   MODEL_INTERFACE:
     "The model's inputs or outputs are not what its YAML and federation.yaml say; correct the one that is wrong.",
   MODEL_LARGE: "The model is too large to be federated; make it smaller, or lower input.size.",
+  MODEL_NO_ATTENTION: "Attention rollout needs the transformer of allulook4; ask for integrated gradients instead.",
+  MODEL_NO_GRADIENT:
+    "An operation of the model has no gradient, so nothing can be attributed to its inputs; the message names it.",
   PARAMS_SHAPE: "The parameters do not fit this model; check model, preset and version.",
   UPDATE_NOT_FINITE: "Training produced NaN or infinity; lower the learning rate or check the data.",
   UPDATE_SHAPE: "The update has a missing or wrongly shaped tensor; the client's model differs from the plan.",

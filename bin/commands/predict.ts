@@ -10,9 +10,14 @@ import { openRelease, personalWords } from "../../client/model-cache/open-releas
 import { predict, type Prediction } from "../../models/allulook4/predict.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
 import type { DepthMap, Sample } from "../../models/preprocess/sample.ts";
+import { confidenceOf } from "../../models/explain/confidence.ts";
+import { type ExplainedSample, explainSample } from "../../models/explain/explain.ts";
 import type { Labels } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
+import { Rng } from "../../shared/rng/rng.ts";
+import { reportedExplanations } from "../../simulations/explanations.ts";
+import { confidencePanels, explanationPanels } from "../../simulations/report/explanation-panels.ts";
 import { viridis } from "../../simulations/report/colours.ts";
 import { picturePanels } from "../../simulations/report/pictures.ts";
 import { paint, photoRaster, pngOf } from "../../simulations/report/raster.ts";
@@ -26,6 +31,7 @@ interface PredictOptions {
   readonly depthUnit: number;
   readonly text?: string;
   readonly minScore: number;
+  readonly explanations: boolean;
   readonly out: string;
   readonly personal?: string;
   readonly json?: boolean;
@@ -47,6 +53,7 @@ export function register(program: Command): void {
     .option("--text <caption>", "what is known about the picture")
     .option("--personal <file>", "a site's personal params, where the federation has some")
     .option("--min-score <x>", "boxes with a lower score are left out", number, 0.3)
+    .option("--no-explanations", "leave out what the answers rest on, which takes the most time")
     .requiredOption("--out <dir>", "folder for prediction.json and the pictures")
     .option("--json", "prediction.json on stdout")
     .addHelpText(
@@ -85,6 +92,11 @@ async function predictCommand(options: PredictOptions): Promise<void> {
     detections: all.detections?.filter(({ score }) => score >= options.minScore) ?? null,
   };
   const withoutDepth = sample.depth === null ? prediction : predict(built, config, sample, { depth: true });
+  const explained = options.explanations ? explainSample(built, config, sample, prediction) : null;
+  const confidence =
+    explained === null
+      ? null
+      : confidenceOf(built, config, explained, sample, Rng.of(loaded.seed, "predict", sample.id));
   built.dispose();
 
   const out = resolve(options.out);
@@ -95,7 +107,14 @@ async function predictCommand(options: PredictOptions): Promise<void> {
     files.push(`${name}.png`);
   }
   files.push(...(await writeHeatmaps(out, sample, prediction)));
-  const summary = describe(prediction, config.labels, files);
+  const targets = explained === null ? [] : await explanationPanels(sample, explained);
+  const overlays = confidence === null ? [] : await confidencePanels(sample, confidence, { ...prediction, heat: null });
+  for (const { name, png } of [overlays, ...targets.map(({ panels }) => panels)].flat()) {
+    await writeFileDurably(join(out, `why-${name}.png`), png);
+    files.push(`why-${name}.png`);
+  }
+  const explanations = explained === null ? null : reportedExplanations(explained, targets, "why");
+  const summary = { ...describe(prediction, config.labels, files), explanations };
   await writeFileDurably(join(out, "prediction.json"), `${JSON.stringify(summary, null, 2)}\n`);
   const boxes = summary.detections?.map(
     ({ class: name, score, x, y, width: w, height: h }) =>
@@ -104,7 +123,21 @@ async function predictCommand(options: PredictOptions): Promise<void> {
   const scene =
     summary.scene === null ? [] : [`scene: ${summary.scene[0]?.class} (${summary.scene[0]?.probability.toFixed(2)})`];
   const found = boxes === undefined ? [] : boxes.length === 0 ? ["no object above the score"] : ["objects:", ...boxes];
-  printResult(options.json, summary, [...scene, ...found, `files: ${out}`].join("\n"));
+  const why = explained === null ? [] : whyLines(explained);
+  printResult(options.json, summary, [...scene, ...found, ...why, `files: ${out}`].join("\n"));
+}
+
+/** What each modality contributes to every answer, and what this model cannot be asked. */
+function whyLines({ explanations, unavailable }: ExplainedSample): string[] {
+  const lines = explanations.flatMap(({ target, score, absentScore, shares }) => {
+    if (shares === null || absentScore === null) return [];
+    const parts = [...shares].map(([name, value]) => `${name} ${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(3)}`);
+    return [`  ${target.head} ${target.label}: ${absentScore.toFixed(3)} -> ${score.toFixed(3)}: ${parts.join(", ")}`];
+  });
+  return [
+    ...(lines.length === 0 ? [] : ["what each input contributes, from nothing known to this sample:", ...lines]),
+    ...unavailable.map(({ code, message }) => `no explanation: ${code}: ${message}`),
+  ];
 }
 
 async function open(path: string): Promise<Buffer> {

@@ -140,7 +140,7 @@ function blends(pixels: number, content: number, stride: number, cells: number):
  * @param map [h, w, channels]
  * @returns called for every pixel with the interpolated channels
  */
-function resizeMap(
+export function resizeMap(
   map: Float32Array,
   channels: number,
   stride: number,

@@ -24,9 +24,7 @@ export function attentionPass(
   const k = kernels();
   const scale = 1 / Math.sqrt(queries.shape[3] as number);
   const scaled = k.times(queries, scale);
-  let scores = k.products(scaled, keys, false, true);
-  if (bias !== null) scores = k.add(scores, k.reshape(bias, [bias.shape[0], 1, 1, bias.shape[1]]));
-  const weights = k.softmax(scores);
+  const weights = weightsOf(scaled, keys, bias);
   const y = k.products(weights, values, false, false);
   const [q0, k0, v0, w0, y0] = [keep(scaled), keep(keys), keep(values), keep(weights), keep(y)];
   return {
@@ -39,4 +37,16 @@ export function attentionPass(
       return [dQueries, k.products(dScores, q0(), true, false), k.products(w0(), dy, true, false)];
     },
   };
+}
+
+/** What every query attends to, as {@link attentionPass} computes it. @returns [B, heads, T, S], rows sum to 1 */
+export function attentionWeights(queries: tf.Tensor, keys: tf.Tensor, bias: tf.Tensor2D | null): tf.Tensor {
+  return weightsOf(kernels().times(queries, 1 / Math.sqrt(queries.shape[3] as number)), keys, bias);
+}
+
+function weightsOf(scaled: tf.Tensor, keys: tf.Tensor, bias: tf.Tensor2D | null): tf.Tensor {
+  const k = kernels();
+  const scores = k.products(scaled, keys, false, true);
+  if (bias === null) return k.softmax(scores);
+  return k.softmax(k.add(scores, k.reshape(bias, [bias.shape[0], 1, 1, bias.shape[1]])));
 }

@@ -7,6 +7,9 @@ import * as tf from "../engine/tf.ts";
 /** Keeps a tensor for the way back, where it is had by a call. */
 export type Keep = (tensor: tf.Tensor) => () => tf.Tensor;
 
+/** Of a pass whose way back is not taken. */
+export const forget: Keep = (tensor) => () => tensor;
+
 /** A value, and its gradient's way back: from the gradient with respect to it to those of the inputs, in order. */
 export interface Pass<Gradients = tf.Tensor[]> {
   readonly y: tf.Tensor;

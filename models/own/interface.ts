@@ -7,11 +7,12 @@ import { type OwnModel, readingOf } from "../../shared/config/own-model.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { OutputHead as Head } from "../allulook4/build.ts";
 import * as tf from "../engine/tf.ts";
+import { type Feed, feedOf } from "../feed.ts";
 import type { Batch, Strides } from "../preprocess/batch.ts";
 import { METRIC } from "../preprocess/depth.ts";
 import { PIXEL_DEVIATION, PIXEL_MEAN } from "../preprocess/batch.ts";
 import { TEXT_FEATURES, TEXT_WORDS } from "../preprocess/text.ts";
-import type { RunnableModel } from "../runnable.ts";
+import type { AppliedModel } from "../runnable.ts";
 
 /** Smallest probability and distance whose logarithm is taken. */
 const SMALLEST = 1e-6;
@@ -21,7 +22,7 @@ type Shape = readonly (number | null)[];
 type Config = Pick<FederationConfig, "labels" | "input">;
 
 /** Throws MODEL_INTERFACE where model, YAML and federation.yaml do not agree. */
-export function ownInterface(model: tf.LayersModel, own: OwnModel, config: Config): RunnableModel {
+export function ownInterface(model: tf.LayersModel, own: OwnModel, config: Config): AppliedModel {
   sameNames("inputs", model.inputNames, Object.keys(own.inputs));
   sameNames("outputs", model.outputNames, Object.keys(own.outputs));
   for (const [i, name] of model.inputNames.entries()) checkInput(name, model.inputs[i]?.shape as Shape, own, config);
@@ -37,23 +38,27 @@ export function ownInterface(model: tf.LayersModel, own: OwnModel, config: Confi
       throw disagreement(`outputs.${name}`, `maps of a quarter of the picture's sides`, `of 1/${stride}`);
     }
   }
+  const run = (feed: Feed, training: boolean) => {
+    const inputs = model.inputNames.map((name, i) => {
+      const { modality, values } = own.inputs[name] as OwnModel["inputs"][string];
+      return fed(feed(modality), modality, values, model.inputs[i]?.shape as Shape);
+    });
+    const applied = model.apply(inputs, { training }) as tf.Tensor | tf.Tensor[];
+    const outputs = Array.isArray(applied) ? applied : [applied];
+    return new Map(
+      model.outputNames.map((name, i) => {
+        const output = own.outputs[name] as OwnModel["outputs"][string];
+        return [output.head, read(outputs[i] as tf.Tensor, output, config)] as const;
+      }),
+    );
+  };
   return {
     strides: strides satisfies Strides,
     forward: (batch, training) => {
       if (training) seedDropout(model, batch);
-      const inputs = model.inputNames.map((name, i) => {
-        const { modality, values } = own.inputs[name] as OwnModel["inputs"][string];
-        return fed(batch, modality, values, model.inputs[i]?.shape as Shape);
-      });
-      const applied = model.apply(inputs, { training }) as tf.Tensor | tf.Tensor[];
-      const outputs = Array.isArray(applied) ? applied : [applied];
-      return new Map(
-        model.outputNames.map((name, i) => {
-          const output = own.outputs[name] as OwnModel["outputs"][string];
-          return [output.head, read(outputs[i] as tf.Tensor, output, config)] as const;
-        }),
-      );
+      return run(feedOf(batch), training);
     },
+    apply: (feed) => run(feed, false),
     penalties: () => model.calculateLosses(),
   };
 }
@@ -122,21 +127,19 @@ function disagreement(field: string, expected: string, got: string): CodedError 
   return new CodedError("MODEL_INTERFACE", `${field}: expected ${expected}, got ${got}`, { field, expected, got });
 }
 
+/** The input as the model wants it, from the tensor that this project's models get. */
 function fed(
-  batch: Batch,
+  tensor: tf.Tensor,
   modality: OwnModel["inputs"][string]["modality"],
   values: OwnModel["inputs"][string]["values"],
   shape: Shape,
 ): tf.Tensor {
-  const { size } = batch;
-  const { height, width } = batch.geometry;
   switch (modality) {
     case "rgb": {
-      const normalised = tf.tensor4d(batch.rgb, [size, height, width, 3]);
-      const unit = () => tf.add(tf.mul(normalised, PIXEL_DEVIATION), PIXEL_MEAN);
+      const unit = () => tf.add(tf.mul(tensor, PIXEL_DEVIATION), PIXEL_MEAN);
       const pixels =
         values === "normalised"
-          ? normalised
+          ? tensor
           : values === "unit"
             ? unit()
             : values === "bytes"
@@ -144,14 +147,10 @@ function fed(
               : tf.sub(tf.mul(unit(), 2), 1);
       return shape[3] === 1 ? tf.mean(pixels, 3, true) : pixels;
     }
-    case "depth": {
-      const depth = tf.tensor4d(batch.depth, [size, height, width, 2]);
-      return shape[3] === 1 ? tf.slice(depth, [0, 0, 0, 0], [-1, -1, -1, 1]) : depth;
-    }
-    case "text":
-      return tf.tensor3d(batch.text, [size, TEXT_WORDS, TEXT_FEATURES], "int32");
-    case "presence":
-      return tf.tensor2d(batch.presence, [size, 3]);
+    case "depth":
+      return shape[3] === 1 ? tf.slice(tensor, [0, 0, 0, 0], [-1, -1, -1, 1]) : tensor;
+    default:
+      return tensor;
   }
 }
 

@@ -32,6 +32,16 @@ export function wordFeatures(word: string): string[] {
   return features;
 }
 
+/** The words of a text that a model sees, lower-cased. */
+export function wordsOf(text: string): string[] {
+  const words =
+    text
+      .normalize("NFKC")
+      .toLowerCase()
+      .match(/[\p{L}\p{N}]+/gu) ?? [];
+  return words.slice(0, TEXT_WORDS);
+}
+
 /**
  * The bucket ids of a text.
  *
@@ -41,12 +51,7 @@ export function wordFeatures(word: string): string[] {
 export function tokenise(text: string, swapped: readonly (readonly [string, string])[] = []): Int32Array {
   const other = new Map(swapped.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]));
   const ids = new Int32Array(TEXT_WORDS * TEXT_FEATURES);
-  const words =
-    text
-      .normalize("NFKC")
-      .toLowerCase()
-      .match(/[\p{L}\p{N}]+/gu) ?? [];
-  for (const [w, word] of words.slice(0, TEXT_WORDS).entries()) {
+  for (const [w, word] of wordsOf(text).entries()) {
     for (const [f, feature] of wordFeatures(other.get(word) ?? word).entries())
       ids[w * TEXT_FEATURES + f] = bucketOf(feature);
   }

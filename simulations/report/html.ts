@@ -59,7 +59,8 @@ export async function reportPage(report: Report, pictures: readonly PicturePanel
   });
 }
 
-function safeName(id: string): string {
+/** Part of a file name. */
+export function safeName(id: string): string {
   return id
     .replace(/\.[a-z0-9]+$/i, "")
     .replace(/[^A-Za-z0-9-]+/g, "_")

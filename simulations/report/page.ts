@@ -13,22 +13,27 @@ import { PAGE_STYLE } from "./page-style.ts";
 
 export interface PageParts {
   readonly title: string;
-  /** Drawn where the body has an element with the id chart-INDEX. */
+  /** Drawn where the body has an element with the id chart-INDEX; without any, the page has no script. */
   readonly charts: readonly Chart[];
+  /** Added to the pages' common style. */
+  readonly style?: string;
   readonly body: Markup;
 }
 
 /** The page as text. */
-export async function pageText({ title, charts, body }: PageParts): Promise<string> {
-  const { script: library, style: libraryStyle } = await uPlotFiles();
-  const style = inline("style", `${libraryStyle}\n${PAGE_STYLE}`);
-  const script = inline("script", `${library}\n(${drawCharts.toString()})(uPlot);`);
-  const data = new Markup(`<script type="application/json" id="chart-data">${scriptJson(charts)}</script>`);
+export async function pageText({ title, charts, style: more = "", body }: PageParts): Promise<string> {
+  const drawing = charts.length === 0 ? null : await uPlotFiles();
+  const style = inline("style", `${drawing?.style ?? ""}\n${PAGE_STYLE}${more}`);
+  const script = drawing === null ? null : inline("script", `${drawing.script}\n(${drawCharts.toString()})(uPlot);`);
+  const data =
+    script === null
+      ? null
+      : new Markup(`<script type="application/json" id="chart-data">${scriptJson(charts)}</script>`);
   const policy = [
     "default-src 'none'",
     "img-src data:",
     `style-src ${style.hash}`,
-    `script-src ${script.hash}`,
+    ...(script === null ? [] : [`script-src ${script.hash}`]),
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
@@ -42,7 +47,7 @@ export async function pageText({ title, charts, body }: PageParts): Promise<stri
         ${style.element}
       </head>
       <body>
-        ${body} ${data} ${script.element}
+        ${body} ${data} ${script?.element ?? null}
       </body>
     </html> `.text;
 }

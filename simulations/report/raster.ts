@@ -32,11 +32,15 @@ export async function photoRaster(width: number, height: number, rgb: Uint8Array
   return { ...size, rgb: new Uint8Array(bytes) };
 }
 
-/** Colours every pixel by `colourAt(index in the source)`; null leaves the pixel of `under`, or dark grey. */
+/**
+ * Colours every pixel by `colourAt(index in the source)`; null leaves the pixel of `under`, or dark grey.
+ *
+ * @param opacity of the colours over `under`, for all pixels or by index
+ */
 export function paint(
   source: { readonly width: number; readonly height: number },
   under: Raster | null,
-  opacity: number,
+  opacity: number | ((index: number) => number),
   colourAt: (index: number) => Colour | null,
 ): Raster {
   const { width, height } = panelSize(source.width, source.height);
@@ -44,11 +48,12 @@ export function paint(
   for (let y = 0; y < height; y++) {
     const row = Math.min(source.height - 1, Math.floor(((y + 0.5) * source.height) / height)) * source.width;
     for (let x = 0; x < width; x++) {
-      const colour = colourAt(row + Math.min(source.width - 1, Math.floor(((x + 0.5) * source.width) / width)));
+      const index = row + Math.min(source.width - 1, Math.floor(((x + 0.5) * source.width) / width));
+      const colour = colourAt(index);
       if (colour === null) continue;
       const at = (y * width + x) * 3;
+      const share = under === null ? 1 : typeof opacity === "number" ? opacity : opacity(index);
       for (let k = 0; k < 3; k++) {
-        const share = under === null ? 1 : opacity;
         rgb[at + k] = Math.round((rgb[at + k] as number) * (1 - share) + (colour[k] as number) * share);
       }
     }

@@ -146,7 +146,7 @@ function sample({ id, site, captions, scene, panels }: PicturePanels): Markup {
   </article>`;
 }
 
-function figure({ title, alt, png, width, height, legend, note }: Panel): Markup {
+export function figure({ title, alt, png, width, height, legend, note }: Panel): Markup {
   const source = `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
   return html`<figure>
     <img src="${source}" alt="${alt}" width="${width}" height="${height}" />

@@ -13,7 +13,7 @@ export interface ConvolutionConfig extends LayerConfig {
   relu: boolean;
   /** Channels of one group of the normalisation before the convolution; 0: none. */
   normGroup: number;
-  /** True where the input is data, whose gradient nobody needs. */
+  /** True where the input is data, whose gradient no training needs. */
   onData: boolean;
   /** The bias starts at the log-odds of a rare event, as focal loss wants it (Lin et al. 2017). */
   rare: boolean;
@@ -51,11 +51,12 @@ export class Convolution extends AllulookLayer {
     return [batch ?? null, strided(height, stride), strided(width, stride), filters];
   }
 
-  protected override forward([x]: tf.Tensor[]): tf.Tensor {
+  protected override forward([x]: tf.Tensor[], training: boolean): tf.Tensor {
     const input = x as tf.Tensor4D;
     const { stride, relu, normGroup, onData } = this.#config;
     const [kernel, bias] = [read<tf.Tensor4D>(this.#kernel), read<tf.Tensor1D>(this.#bias)];
-    if (this.#scale === null) return convolution(input, kernel, bias, { stride, relu, inputGradient: !onData });
+    if (this.#scale === null)
+      return convolution(input, kernel, bias, { stride, relu, inputGradient: !(onData && training) });
     const scale = read(this.#scale);
     return differentiable([input, scale, kernel, bias], (keep) =>
       sequence(

@@ -3,8 +3,8 @@
  * presence (0 or 1 per sample), so that without it the visual path is what it would be alone.
  */
 import * as tf from "../../engine/tf.ts";
-import { attentionPass } from "../../kernels/attention.ts";
-import { differentiable, type Keep, type Pass } from "../../kernels/differentiable.ts";
+import { attentionPass, attentionWeights } from "../../kernels/attention.ts";
+import { differentiable, forget, type Keep, type Pass } from "../../kernels/differentiable.ts";
 import { densePass } from "../../kernels/linear.ts";
 import { kernels } from "../../kernels/loaded.ts";
 import { tokenNormPass } from "../../kernels/norm.ts";
@@ -29,6 +29,11 @@ export class CrossModalFusion extends AllulookLayer {
   constructor(config: CrossModalConfig) {
     super(config);
     this.#config = config;
+  }
+
+  /** Column of `presence`. */
+  get modality(): number {
+    return this.#config.modality;
   }
 
   protected override settings(): tf.serialization.ConfigDict {
@@ -70,7 +75,7 @@ export class CrossModalFusion extends AllulookLayer {
       const otherNorm = tokenNormPass(keep, k.reshape(source, [batch * others, width]), weight(3));
       const query = densePass(keep, visualNorm.y, weight(1), weight(2), false);
       const keyValue = densePass(keep, otherNorm.y, weight(4), weight(5), false);
-      const bias = mask === undefined ? null : (tf.mul(tf.sub(mask, 1), 1e4) as tf.Tensor2D);
+      const bias = biasOf(mask);
       const attend = crossAttentionPass(keep, query.y, keyValue.y, { batch, tokens, others, heads, width }, bias);
       const project = densePass(keep, attend.y, weight(6), weight(7), false);
       const shares =
@@ -108,8 +113,31 @@ export class CrossModalFusion extends AllulookLayer {
       };
     });
   }
+
+  /** What every visual token attends to in the other modality, given the layer's inputs. @returns [B, heads, T, S] */
+  attention([visual, other, , mask]: readonly tf.Tensor[]): tf.Tensor {
+    const [stream, source] = [visual as tf.Tensor3D, other as tf.Tensor3D];
+    const [batch, tokens, width] = stream.shape;
+    const others = source.shape[1];
+    const { heads } = this.#config;
+    return tf.tidy(() => {
+      const k = kernels();
+      const weight = (i: number) => read(this.#weights[i] as tf.LayerVariable);
+      const visualNorm = tokenNormPass(forget, k.reshape(stream, [batch * tokens, width]), weight(0));
+      const otherNorm = tokenNormPass(forget, k.reshape(source, [batch * others, width]), weight(3));
+      const query = densePass(forget, visualNorm.y, weight(1), weight(2), false);
+      const keyValue = densePass(forget, otherNorm.y, weight(4), weight(5), false);
+      const shape = { batch, tokens, others, heads, width };
+      return attentionWeights(splitQueries(query.y, shape), splitKeyValues(keyValue.y, shape)[0], biasOf(mask));
+    });
+  }
 }
 tf.serialization.registerClass(CrossModalFusion);
+
+/** Added to the scores of the words: those that are none are not attended to. */
+function biasOf(mask: tf.Tensor | undefined): tf.Tensor2D | null {
+  return mask === undefined ? null : (tf.mul(tf.sub(mask, 1), 1e4) as tf.Tensor2D);
+}
 
 /** Share of every word in its caption's mean, [B, 1, S]; all zero without words. */
 function wordShares(mask: tf.Tensor2D): tf.Tensor {
@@ -151,21 +179,32 @@ function crossAttentionPass(
   keep: Keep,
   query: tf.Tensor,
   keyValue: tf.Tensor,
-  { batch, tokens, others, heads, width }: CrossShape,
+  shape: CrossShape,
   bias: tf.Tensor2D | null,
 ): Pass<[tf.Tensor, tf.Tensor]> {
   const k = kernels();
-  const d = width / heads;
-  const split = (x: tf.Tensor) => k.transpose(k.reshape(x, [batch, tokens, heads, d]), [0, 2, 1, 3]);
+  const { batch, tokens, width } = shape;
   const merge = (x: tf.Tensor) => k.reshape(k.transpose(x, [0, 2, 1, 3]), [batch * tokens, width]);
-  const apart = k.transpose(k.reshape(keyValue, [batch, others, 2, heads, d]), [2, 0, 3, 1, 4]);
-  const [keys, values] = k.unstack(apart, 2) as [tf.Tensor, tf.Tensor];
-  const { y, back } = attentionPass(keep, split(query), keys, values, bias);
+  const [keys, values] = splitKeyValues(keyValue, shape);
+  const { y, back } = attentionPass(keep, splitQueries(query, shape), keys, values, bias);
   return {
     y: merge(y),
     back(dy) {
-      const [dQueries, ...dKeyValue] = back(split(dy));
+      const [dQueries, ...dKeyValue] = back(splitQueries(dy, shape));
       return [merge(dQueries), k.reshape(k.transpose(k.stack(dKeyValue), [1, 3, 0, 2, 4]), keyValue.shape)];
     },
   };
+}
+
+/** [B * T, D] -> [B, heads, T, d] */
+function splitQueries(x: tf.Tensor, { batch, tokens, heads, width }: CrossShape): tf.Tensor {
+  const k = kernels();
+  return k.transpose(k.reshape(x, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+/** [B * S, 2 * D] -> keys and values, [B, heads, S, d] each. */
+function splitKeyValues(x: tf.Tensor, { batch, others, heads, width }: CrossShape): [tf.Tensor, tf.Tensor] {
+  const k = kernels();
+  const apart = k.transpose(k.reshape(x, [batch, others, 2, heads, width / heads]), [2, 0, 3, 1, 4]);
+  return k.unstack(apart, 2) as [tf.Tensor, tf.Tensor];
 }

@@ -25,11 +25,14 @@ export abstract class AllulookLayer extends tf.layers.Layer {
     return { ...super.getConfig(), ...this.settings() };
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | tf.Tensor[] {
-    return tf.tidy(() => this.forward(Array.isArray(inputs) ? inputs : [inputs]));
+  override call(
+    inputs: tf.Tensor | tf.Tensor[],
+    { training = false }: { readonly training?: boolean } = {},
+  ): tf.Tensor | tf.Tensor[] {
+    return tf.tidy(() => this.forward(Array.isArray(inputs) ? inputs : [inputs], training));
   }
 
-  protected abstract forward(inputs: tf.Tensor[]): tf.Tensor | tf.Tensor[];
+  protected abstract forward(inputs: tf.Tensor[], training: boolean): tf.Tensor | tf.Tensor[];
 }
 
 /** The value of a weight. */

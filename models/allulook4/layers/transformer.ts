@@ -1,7 +1,7 @@
 /** The transformer on the flattened fused map: position embedding and encoder layers (Vaswani et al. 2017). */
 import * as tf from "../../engine/tf.ts";
-import { attentionPass } from "../../kernels/attention.ts";
-import { differentiable, type Keep, type Pass, sequence } from "../../kernels/differentiable.ts";
+import { attentionPass, attentionWeights } from "../../kernels/attention.ts";
+import { differentiable, forget, type Keep, type Pass, sequence } from "../../kernels/differentiable.ts";
 import { densePass } from "../../kernels/linear.ts";
 import { kernels } from "../../kernels/loaded.ts";
 import { tokenNormPass } from "../../kernels/norm.ts";
@@ -156,6 +156,19 @@ export class EncoderLayer extends AllulookLayer {
       };
     });
   }
+
+  /** What every token attends to, given the layer's input [B, T, D]. @returns [B, heads, T, T], rows sum to 1 */
+  attention(x: tf.Tensor): tf.Tensor {
+    const [batch, tokens, width] = (x as tf.Tensor3D).shape;
+    const { heads } = this.#config;
+    return tf.tidy(() => {
+      const [scale, kernel, bias] = this.#weights.map((weight) => read(weight)) as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const norm = tokenNormPass(forget, kernels().reshape(x, [batch * tokens, width]), scale);
+      const projected = densePass(forget, norm.y, kernel, bias, false);
+      const [queries, keys] = headsApart(projected.y, [batch, tokens, heads, width / heads]);
+      return attentionWeights(queries, keys, null);
+    });
+  }
 }
 tf.serialization.registerClass(EncoderLayer);
 
@@ -173,11 +186,10 @@ function residual(keep: Keep, x: tf.Tensor, scale: tf.Tensor, ...passes: readonl
 }
 
 /** [B * T, 3 * heads * d], queries, keys and values side by side -> attended [B * T, heads * d]. */
-function selfAttentionPass(keep: Keep, projected: tf.Tensor, [batch, tokens, heads, width]: number[]): Pass {
+function selfAttentionPass(keep: Keep, projected: tf.Tensor, shape: Heads): Pass {
   const k = kernels();
-  const [b, t, h, d] = [batch, tokens, heads, width] as [number, number, number, number];
-  const apart = k.transpose(k.reshape(projected, [b, t, 3, h, d]), [2, 0, 3, 1, 4]);
-  const [queries, keys, values] = k.unstack(apart, 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const [b, t, h, d] = shape;
+  const [queries, keys, values] = headsApart(projected, shape);
   const { y, back } = attentionPass(keep, queries, keys, values, null);
   return {
     y: k.reshape(k.transpose(y, [0, 2, 1, 3]), [b * t, h * d]),
@@ -186,4 +198,13 @@ function selfAttentionPass(keep: Keep, projected: tf.Tensor, [batch, tokens, hea
       return [k.reshape(k.transpose(k.stack(back(heads4)), [1, 3, 0, 2, 4]), projected.shape)];
     },
   };
+}
+
+type Heads = readonly [batch: number, tokens: number, heads: number, width: number];
+
+/** Queries, keys and values, [B, heads, T, d] each. */
+function headsApart(projected: tf.Tensor, [b, t, h, d]: Heads): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  const k = kernels();
+  const apart = k.transpose(k.reshape(projected, [b, t, 3, h, d]), [2, 0, 3, 1, 4]);
+  return k.unstack(apart, 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
 }

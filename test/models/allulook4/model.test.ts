@@ -5,6 +5,7 @@ import { positionEmbedding } from "../../../models/allulook4/layers/transformer.
 import { predict } from "../../../models/allulook4/predict.ts";
 import { loadEngine } from "../../../models/engine/node/load.ts";
 import * as tf from "../../../models/engine/tf.ts";
+import { feedOf } from "../../../models/feed.ts";
 import { plainView } from "../../../models/preprocess/augment.ts";
 import { type Batch, renderBatch } from "../../../models/preprocess/batch.ts";
 import { prepareSample } from "../../../models/preprocess/prepare.ts";
@@ -40,7 +41,7 @@ function batchOf(config: FederationConfig, count = 2): Batch {
 function outputs(model: tf.LayersModel, batch: Batch): Record<string, number[]> {
   const all: Record<string, number[]> = {};
   tf.tidy(() => {
-    for (const [head, tensor] of forward(model, batch, false)) all[head] = [...tensor.dataSync()];
+    for (const [head, tensor] of forward(model, feedOf(batch), false)) all[head] = [...tensor.dataSync()];
   });
   return all;
 }
