@@ -5,9 +5,8 @@
 import type { FederationConfig } from "../shared/config/federation.ts";
 import { CodedError } from "../shared/errors.ts";
 import { layoutOf, type ParamLayout, tensorValues, type TensorSlot } from "../shared/params/layout.ts";
-import { adapted, adapterOf, factorGradient, type Factors } from "./adapters.ts";
+import { AdapterSet } from "./adapter-set.ts";
 import * as tf from "./engine/tf.ts";
-import { initialValues } from "./initialise.ts";
 import { type ModelWeight, shareOf } from "./shares.ts";
 
 export interface ModelVectors {
@@ -45,12 +44,11 @@ interface Entry {
   readonly shape: readonly number[];
 }
 
-interface Adapter {
-  readonly weight: ModelWeight;
-  /** W0. */
-  readonly kernel: tf.Tensor;
-  readonly scale: number;
-  factors: Factors;
+/** Where a tensor lies in its own vector, and in both one after the other. */
+interface Place {
+  readonly entry: Entry;
+  readonly slot: TensorSlot;
+  readonly at: number;
 }
 
 interface VectorSettings {
@@ -64,94 +62,72 @@ interface VectorSettings {
 /** The vectors of a model whose weights have their initial values. */
 export function vectorsOf(weights: readonly ModelWeight[], settings: VectorSettings): ModelVectors {
   const { training, seed, frozenToo } = settings;
-  const { rank, alpha = 2 * rank, down: downs } = training.adapters;
-  const shares = new Map(weights.map((weight) => [weight, shareOf(weight, training, frozenToo)]));
-  const learnedFirst = [
+  const adapters = new AdapterSet(training.adapters, seed);
+  const ordered = [
     ...weights.filter(({ kind }) => kind === "learned"),
     ...weights.filter(({ kind }) => kind !== "learned"),
-  ];
-  const adapters = new Map<ModelWeight, Adapter>();
-  const factorEntries = (weight: ModelWeight): Entry[] => {
-    const { down, up } = adapterOf(weight.shape, rank) as NonNullable<ReturnType<typeof adapterOf>>;
-    const entry = (part: "down" | "up", shape: readonly number[]): Entry => ({
-      weight,
-      part,
-      name: `${weight.name}/${part === "down" ? "adapterDown" : "adapterUp"}`,
-      shape,
-    });
-    const both = [entry("down", down), entry("up", up)] as const;
-    const [first, second] = both.map(({ name, shape }) =>
-      tf.keep(tf.tensor2d(initialValues(name, shape, seed), [...shape] as [number, number])),
-    ) as [tf.Tensor2D, tf.Tensor2D];
-    const kernel = tf.keep(tf.clone(weight.variable));
-    adapters.set(weight, { weight, kernel, scale: alpha / rank, factors: { down: first, up: second } });
-    return downs === "fixed" ? [both[1]] : [...both];
-  };
-  const entries = learnedFirst.flatMap((weight): Entry[] => {
-    const share = shares.get(weight);
-    if (share === "adapter") return factorEntries(weight);
-    return share === "whole" ? [wholeEntry(weight)] : [];
-  });
-  const own = learnedFirst.filter((weight) => shares.get(weight) === "personal").map(wholeEntry);
-  const layout = layoutOf(entries);
-  const personal = layoutOf(own);
-  const first = entries.findIndex(({ weight }) => weight.kind !== "learned");
-  const learned = first < 0 ? layout.length : (layout.tensors[first] as TensorSlot).offset;
-  const placed = (list: readonly Entry[], slots: readonly TensorSlot[], shift: number) =>
-    list.map((entry, i) => ({ entry, slot: slots[i] as TensorSlot, at: (slots[i] as TensorSlot).offset + shift }));
-  const federatedPlaces = placed(entries, layout.tensors, 0);
-  const personalPlaces = placed(own, personal.tensors, layout.length);
-  const places = [...federatedPlaces, ...personalPlaces];
+  ].map((weight) => ({ weight, share: shareOf(weight, training, frozenToo) }));
+  const summed = placesOf(
+    ordered.flatMap(({ weight, share }): Entry[] => {
+      if (share === "adapter") return adapters.add(weight).map((factor) => ({ weight, ...factor }));
+      return share === "whole" ? [wholeEntry(weight)] : [];
+    }),
+  );
+  const kept = placesOf(
+    ordered.filter(({ share }) => share === "personal").map(({ weight }) => wholeEntry(weight)),
+    summed.layout.length,
+  );
+  const { layout } = summed;
+  const { layout: personal } = kept;
+  const places = [...summed.places, ...kept.places];
   const running = places.filter(({ entry }) => entry.weight.kind !== "learned");
+  const differentiated = ordered
+    .filter(({ weight, share }) => weight.kind === "learned" && share !== "frozen")
+    .map(({ weight }) => weight);
 
-  const read = (list: typeof places, length: number) => {
+  const read = ({ layout: { length }, places: list }: typeof summed) => {
     const values = new Float32Array(length);
-    for (const { entry, slot } of list) values.set(current(entry, adapters).dataSync<"float32">(), slot.offset);
+    for (const { entry, slot } of list) {
+      const { weight, part } = entry;
+      const tensor = part === "value" ? weight.variable : adapters.factor(weight, part);
+      values.set(tensor.dataSync<"float32">(), slot.offset);
+    }
     return values;
   };
-  const initialPersonal = read(personalPlaces, personal.length);
-
-  const write = (list: typeof places, values: Float32Array) => {
+  const write = (list: readonly Place[], values: Float32Array) => {
     for (const { entry, slot } of list) {
       // Sliced: an engine may keep the array it is given.
       const given = tensorValues(values, slot).slice();
-      if (entry.part === "value") tf.tidy(() => entry.weight.variable.assign(tf.tensor(given, [...slot.shape])));
-      else replaceFactor(adapters.get(entry.weight) as Adapter, entry.part, given);
+      const { weight, part } = entry;
+      if (part === "value") tf.tidy(() => weight.variable.assign(tf.tensor(given, [...slot.shape])));
+      else adapters.setFactor(weight, part, given);
     }
   };
-
-  const size = layout.length + personal.length;
+  const initialPersonal = read(kept);
   const setParams = (params: Float32Array, given?: Float32Array | null) => {
     requireLength("params", layout, params);
     if (given != null) requireLength("personal params", personal, given);
-    write(federatedPlaces, params);
-    write(personalPlaces, given ?? initialPersonal);
-    for (const { weight, kernel, factors, scale } of adapters.values()) {
-      tf.tidy(() => weight.variable.assign(adapted(kernel, factors, scale)));
-    }
+    write(summed.places, params);
+    write(kept.places, given ?? initialPersonal);
+    adapters.apply();
   };
 
   return {
     layout,
     personal,
-    learned,
+    learned: summed.places.find(({ entry }) => entry.weight.kind !== "learned")?.at ?? layout.length,
+    getParams: () => read(summed),
+    getPersonal: () => read(kept),
     setParams,
-    setValues: (values) => setParams(values.subarray(0, layout.length), values.subarray(layout.length, size)),
-    getParams: () => read(federatedPlaces, layout.length),
-    getPersonal: () => read(personalPlaces, personal.length),
-    variables: (trains) =>
-      weights
-        .filter((weight) => weight.kind === "learned" && shares.get(weight) !== "frozen" && trains(weight.name))
-        .map(({ variable }) => variable),
+    setValues: (values) =>
+      setParams(values.subarray(0, layout.length), values.subarray(layout.length, layout.length + personal.length)),
+    variables: (trains) => differentiated.filter(({ name }) => trains(name)).map(({ variable }) => variable),
     writeGradient(gradients, out) {
       for (const { entry, at } of places) {
-        const found = gradients[entry.weight.variable.name];
+        const { weight, part } = entry;
+        const found = gradients[weight.variable.name];
         if (found == null) continue;
-        const adapter = adapters.get(entry.weight);
-        const gradient =
-          adapter === undefined || entry.part === "value"
-            ? found
-            : factorGradient(entry.part, found, adapter.factors, adapter.scale);
+        const gradient = part === "value" ? found : adapters.gradient(weight, part, found);
         out.set(gradient.dataSync<"float32">(), at);
       }
     },
@@ -163,9 +139,7 @@ export function vectorsOf(weights: readonly ModelWeight[], settings: VectorSetti
     copyStatistics(from, to) {
       for (const { slot, at } of running) to.set(from.subarray(at, at + slot.size), at);
     },
-    disposeVectors() {
-      for (const { kernel, factors } of adapters.values()) tf.dispose([kernel, factors.down, factors.up]);
-    },
+    disposeVectors: () => adapters.dispose(),
   };
 }
 
@@ -173,14 +147,11 @@ function wholeEntry(weight: ModelWeight): Entry {
   return { weight, part: "value", name: weight.name, shape: weight.shape };
 }
 
-function current({ weight, part }: Entry, adapters: ReadonlyMap<ModelWeight, Adapter>): tf.Tensor {
-  return part === "value" ? weight.variable : (adapters.get(weight) as Adapter).factors[part];
-}
-
-function replaceFactor(adapter: Adapter, part: "down" | "up", values: Float32Array): void {
-  const before = adapter.factors[part];
-  adapter.factors = { ...adapter.factors, [part]: tf.keep(tf.tensor2d(values, before.shape)) };
-  before.dispose();
+/** Lays entries out one after the other, behind `before` values of another vector. */
+function placesOf(entries: readonly Entry[], before = 0): { readonly layout: ParamLayout; readonly places: Place[] } {
+  const layout = layoutOf(entries);
+  const places = layout.tensors.map((slot, i) => ({ entry: entries[i] as Entry, slot, at: before + slot.offset }));
+  return { layout, places };
 }
 
 function requireLength(what: string, { length }: ParamLayout, values: Float32Array): void {
