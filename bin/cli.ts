@@ -6,6 +6,7 @@ import { register as bench } from "./commands/bench.ts";
 import { register as client } from "./commands/client.ts";
 import { register as compare } from "./commands/compare.ts";
 import { register as compress } from "./commands/compress.ts";
+import { register as compareWeights } from "./commands/compare-weights.ts";
 import { register as coordinator } from "./commands/coordinator.ts";
 import { register as data } from "./commands/data.ts";
 import { register as demo } from "./commands/demo.ts";
@@ -19,6 +20,7 @@ import { register as operator } from "./commands/operator.ts";
 import { register as outbox } from "./commands/outbox.ts";
 import { register as plan } from "./commands/plan.ts";
 import { register as predict } from "./commands/predict.ts";
+import { register as pretrain } from "./commands/pretrain.ts";
 import { register as pseudoLabel } from "./commands/pseudo-label.ts";
 import { register as release } from "./commands/release.ts";
 import { register as simulate } from "./commands/simulate.ts";
@@ -45,11 +47,13 @@ const families = [
   simulate,
   tune,
   compare,
+  compareWeights,
   evaluate,
   predict,
   explain,
   pseudoLabel,
   compress,
+  pretrain,
   model,
   release,
   bench,

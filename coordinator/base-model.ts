@@ -42,10 +42,10 @@ export async function readBaseModel(dir: string): Promise<BaseModel> {
 }
 
 /** The bytes that the plan names. Throws CONFIG_INVALID when the release is another by now. */
-export async function readBaseBytes(dir: string, ref: BaseModel["ref"]): Promise<Uint8Array> {
-  const base = await readBaseModel(dir);
+export async function readBaseBytes(dir: string | undefined, ref: BaseModel["ref"]): Promise<Uint8Array> {
+  const base = await readBaseModel(dir ?? "");
   if (base.ref.sha256 === ref.sha256) return base.bytes;
-  throw invalid(dir, `${dir}: the weights have changed since the plan was made`);
+  throw invalid(dir ?? "", `${dir}: the weights have changed since the plan was made`);
 }
 
 function hexOf(bytes: Uint8Array): Sha256 {

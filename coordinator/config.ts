@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { parse, YAMLParseError } from "yaml";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
-import { factsOf, MODEL_NAMES, withModelDefaults } from "../shared/config/models.ts";
+import { factsOf, MODEL_NAMES, modelTitle, withModelDefaults } from "../shared/config/models.ts";
+import { shippedFor } from "../shared/config/pretrained.ts";
 import { headsOf } from "../shared/config/own-model.ts";
 import { invalidField, parseConfig } from "../shared/config/parse.ts";
 import { CodedError } from "../shared/errors.ts";
@@ -64,7 +65,7 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
     checkTrainingFeatures(config);
     checkModel(config);
     checkListen(config);
-    return { config: withProximal(config), tolerated };
+    return { config: withStart(withProximal(config)), tolerated };
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     throw new CodedError(error.code, `${file}: ${error.message}`, { file, ...error.details }, { cause: error });
@@ -75,6 +76,31 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
 function withProximal(config: FederationConfig): FederationConfig {
   const { strategy, training } = config;
   return strategy.name === "fedprox" ? { ...config, training: { ...training, proximal: strategy.mu } } : config;
+}
+
+/** The weights that ship with this package are what a model begins with, unless the file says otherwise. */
+function withStart(config: FederationConfig): FederationConfig {
+  const { model } = config;
+  if (model.own !== undefined || model.base !== undefined) return config;
+  const shipped = shippedFor(model);
+  const { init = shipped === undefined ? "random" : "pretrained", weights, ...rest } = model;
+  if (init === "pretrained" && shipped === undefined) {
+    throw invalidField("model.init", `random, as no weights ship for ${modelTitle(model)}`, init);
+  }
+  const begins = init === "pretrained" ? shipped : undefined;
+  if (weights !== undefined && weights !== begins) {
+    throw invalidField("model.weights", `nothing, or ${begins ?? "nothing"}, which is what init stands for`, weights);
+  }
+  return { ...config, model: { ...rest, init, ...(begins !== undefined && { weights: begins }) } };
+}
+
+/** The model as a person would write it: what it begins with is decided anew, also for another preset. */
+export function withoutStart({
+  weights: _weights,
+  init,
+  ...model
+}: FederationConfig["model"]): FederationConfig["model"] {
+  return { ...model, ...(init !== undefined && init !== "pretrained" && { init }) };
 }
 
 function checkModelName({ model: { name, own } }: FederationConfig): void {
@@ -146,7 +172,8 @@ function checkLosses(labels: FederationConfig["labels"], losses: FederationConfi
 function checkModel({ model, labels, input, training }: FederationConfig): void {
   const { name, init, own, base } = model;
   const facts = factsOf(name);
-  if (own === undefined && base === undefined && init !== "random")
+  const named = own !== undefined || base !== undefined;
+  if (!named && init !== undefined && init !== "random" && init !== "pretrained")
     throw invalidField("model.init", "a file or folder read with federation.yaml", init);
   const heads: ReadonlySet<Head> = own === undefined ? new Set(facts?.heads) : headsOf(own);
   const wanted = HEADS.filter((head) => (head === "depth" ? labels.depth.kind !== "none" : labels[head].length > 0));

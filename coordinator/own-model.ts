@@ -82,7 +82,7 @@ export async function completeConfig(raw: unknown, dir: string, file: string): P
   const config = asObject(raw);
   const model = asObject(config?.["model"]);
   if (config === null || model === null) return withModelDefaults(raw);
-  for (const field of ["own", "base"]) {
+  for (const field of ["own", "base", "weights"]) {
     if (model[field] === undefined) continue;
     throw new CodedError("CONFIG_INVALID", `${file}: model.${field}: not written by hand; name the file in init`, {
       file,
@@ -90,7 +90,7 @@ export async function completeConfig(raw: unknown, dir: string, file: string): P
     });
   }
   const { init } = model;
-  if (typeof init !== "string" || init === "random") return withModelDefaults(raw);
+  if (typeof init !== "string" || init === "random" || init === "pretrained") return withModelDefaults(raw);
   if (!/\.ya?ml$/.test(init)) return /[/\\]/.test(init) ? withBase(config, model, resolve(dir, init)) : raw;
   const path = resolve(dir, init);
   const { name, own, losses } = await readOwnModel(path);

@@ -3,8 +3,8 @@
  * never by generated names, and leave this folder only as one flat vector.
  */
 import { isModelName, type ModelName } from "../shared/config/models.ts";
+import type { Labels } from "../shared/config/federation.ts";
 import { CodedError } from "../shared/errors.ts";
-import { tensorValues } from "../shared/params/layout.ts";
 import type { BaseParams } from "../shared/release/base.ts";
 import type { Head } from "../shared/release/scores.ts";
 import { buildAllulook4, headOfLayer, type ModelConfig, OUTPUTS } from "./allulook4/build.ts";
@@ -18,6 +18,7 @@ import { buildOwnModel } from "./own/build.ts";
 import { ownInterface } from "./own/interface.ts";
 import { ALLULOOK4_STRIDES, type Strides } from "./preprocess/batch.ts";
 import type { AppliedModel, RunnableModel, TrainingStage } from "./runnable.ts";
+import { startValues } from "./start.ts";
 import { lastLayers, type ModelWeight } from "./shares.ts";
 import { type ModelVectors, vectorsOf } from "./vector.ts";
 import { buildDepth2d, buildDepth2dEdges } from "./zoo/depth-2d.ts";
@@ -126,7 +127,7 @@ function wrapModel(
 ): BuiltModel {
   const { config, seed, headOf, base } = settings;
   const weights = weightsOf(model, headOf);
-  if (base !== null) assignBase(weights, base);
+  if (base !== null) assignBase(weights, base, config.labels);
   const vectors = vectorsOf(weights, {
     training: config.training,
     seed,
@@ -160,13 +161,12 @@ function weightsOf(model: tf.LayersModel, headOf: (layer: string) => Head | null
   }));
 }
 
-/** Takes over the values of every tensor of the same name and shape. */
-function assignBase(weights: readonly ModelWeight[], { layout, params }: BaseParams): void {
-  const slots = new Map(layout.tensors.map((slot) => [slot.name, slot]));
+/** Takes over what the two models have in common. */
+function assignBase(weights: readonly ModelWeight[], base: BaseParams, labels: Labels): void {
   for (const { name, shape, variable } of weights) {
-    const slot = slots.get(name);
-    if (slot === undefined || slot.shape.join() !== shape.join()) continue;
-    tf.tidy(() => variable.assign(tf.tensor(tensorValues(params, slot).slice(), [...shape])));
+    const initial = variable.dataSync<"float32">();
+    const values = startValues(base, labels, name, shape, initial);
+    if (values !== initial) tf.tidy(() => variable.assign(tf.tensor(values, [...shape])));
   }
 }
 

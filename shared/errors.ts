@@ -31,6 +31,8 @@ export const ERRORS = {
   MODEL_TOPOLOGY: "TensorFlow.js cannot build a LayersModel from this model.json; the message has the cause.",
   MODEL_INTERFACE:
     "The model's inputs or outputs are not what its YAML and federation.yaml say; correct the one that is wrong.",
+  MODEL_WEIGHTS:
+    "The weights to begin with are not those of the plan; install the version that the plan was made with.",
   MODEL_LARGE: "The model is too large to be federated; make it smaller, or lower input.size.",
   MODEL_NO_ATTENTION: "Attention rollout needs the transformer of allulook4; ask for integrated gradients instead.",
   MODEL_NO_GRADIENT:

@@ -166,6 +166,6 @@ export function exitOf(child: ChildProcess): Promise<number | null> {
 
 /** What is read back by the schema: durations are milliseconds there, too; models and bases are read by their paths. */
 function writable(config: FederationConfig): unknown {
-  const { own: _own, base: _base, ...model } = config.model;
+  const { own: _own, base: _base, weights: _weights, ...model } = config.model;
   return JSON.parse(JSON.stringify({ ...config, model }));
 }

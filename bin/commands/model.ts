@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { factsOf, MODEL_NAMES, withModelDefaults } from "../../shared/config/models.ts";
 import { usualDepthLosses } from "../../shared/config/losses.ts";
+import { shippedFor } from "../../shared/config/pretrained.ts";
 import { federationConfig } from "../../shared/config/federation.ts";
 import { printResult } from "../output.ts";
 import { registerMeasure } from "./model-measure.ts";
@@ -16,17 +17,20 @@ export function register(program: Command): void {
     .addHelpText("after", "\nExample: allulook model list")
     .action((options: { json?: boolean }) => {
       const rows = MODEL_NAMES.map(rowOf);
-      const lines = rows.map(({ name, heads, modalities, depth, losses, optimizer, size }) =>
+      const lines = rows.map(({ name, heads, modalities, depth, losses, optimizer, size, pretrained }) =>
         [
           name.padEnd(16),
           `learns ${heads.map((head) => (head === "depth" && depth === "relative" ? "relative depth" : head)).join(", ")}`,
           `from ${modalities.join(", ")} of ${size.join(" x ")}`,
           `by ${losses.join(" + ")}, ${optimizer.name} ${optimizer.learningRate}`,
+          ...(pretrained.length === 0 ? [] : [`weights ship for ${pretrained.join(", ")}`]),
         ].join("  "),
       );
       printResult(options.json, rows, [...lines, "or a LayersModel of your own: docs/models.md"].join("\n"));
     });
 }
+
+const PRESETS = ["nano", "tiny", "small", "base"] as const;
 
 function rowOf(name: (typeof MODEL_NAMES)[number]) {
   const facts = factsOf(name) as NonNullable<ReturnType<typeof factsOf>>;
@@ -40,5 +44,6 @@ function rowOf(name: (typeof MODEL_NAMES)[number]) {
     optimizer: { name: training.optimizer.name, learningRate: training.optimizer.learningRate },
     size: input.size,
     multiple: facts.multiple,
+    pretrained: PRESETS.filter((preset) => shippedFor({ name, preset }) !== undefined),
   };
 }

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { checkFederationConfig, readFederationConfig } from "../../coordinator/config.ts";
+import { checkFederationConfig, readFederationConfig, withoutStart } from "../../coordinator/config.ts";
 import { completeConfig } from "../../coordinator/own-model.ts";
 import { withTeacher } from "../../coordinator/teacher.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
@@ -12,6 +12,7 @@ import { parseConfig } from "../../shared/config/parse.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { Head } from "../../shared/release/scores.ts";
 import { arrange, labelsOfFolders, pooled, withoutLabels } from "../../simulations/arrange.ts";
+import { alone } from "../../simulations/central.ts";
 import { generatedData } from "../../simulations/generated-data.ts";
 import type { Partitioner } from "../../simulations/partition/partition.ts";
 import { report as reportSchema } from "../../simulations/report/schema.ts";
@@ -188,7 +189,7 @@ function configured(
   const raw = {
     ...base,
     seed: fixed.seed,
-    model: { ...base.model, ...(options.preset !== undefined && { preset: options.preset }) },
+    model: { ...withoutStart(base.model), ...(options.preset !== undefined && { preset: options.preset }) },
     input: {
       size: options.size === undefined ? input.size : [options.size, options.size],
       modalities: options.modalities?.split(",") ?? input.modalities,
@@ -285,25 +286,6 @@ async function trainCommand(
     out,
     options,
   );
-}
-
-/** A federation of one in one long round: nothing is averaged, masked, quantized, clipped or held to its start. */
-function alone(config: FederationConfig, evaluation: FederationConfig["evaluation"]): FederationConfig {
-  return {
-    ...config,
-    evaluation: { ...evaluation, every: 1 },
-    strategy: { name: "fedavg", serverLearningRate: 1, serverMomentum: 0 },
-    training: { ...config.training, proximal: 0 },
-    clip: { norm: null, coordinate: 100 },
-    release: { ...config.release, dtype: "fp32", every: 1 },
-    secureAggregation: { ...config.secureAggregation, mode: "off", maxWeight: 1 },
-    schedule: {
-      ...config.schedule,
-      rounds: 1,
-      minSurvivors: 1,
-      cohort: { fraction: 1, min: 1, max: 1, overSelect: 1 },
-    },
-  };
 }
 
 async function readMatched(path: string): Promise<{

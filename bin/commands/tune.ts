@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { parse, stringify } from "yaml";
-import { checkFederationConfig } from "../../coordinator/config.ts";
+import { checkFederationConfig, withoutStart } from "../../coordinator/config.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
@@ -120,17 +120,22 @@ async function report(
 }
 
 /** As a person would write it: what a model of one's own holds is read from its file again. */
-function writable({ model: { own: _own, ...model }, ...config }: FederationConfig): object {
+function writable({ model: { own: _own, base: _base, ...model }, ...config }: FederationConfig): object {
   const { proximal, ...training } = config.training;
   // FedProx's term comes from the strategy.
-  return { ...config, model, training: config.strategy.name === "fedprox" ? training : { ...training, proximal } };
+  return {
+    ...config,
+    model: withoutStart(model),
+    training: config.strategy.name === "fedprox" ? training : { ...training, proximal },
+  };
 }
 
-/** Every trial takes its rounds, and its own strategy's proximal term. */
+/** Every trial takes its rounds, its own strategy's proximal term, and the weights that its preset begins with. */
 function withoutStopRule(config: FederationConfig): FederationConfig {
   const { schedule, strategy, training } = config;
   return {
     ...config,
+    model: withoutStart(config.model),
     schedule: { ...schedule, untilMetric: null, untilDate: null },
     training: strategy.name === "fedprox" ? { ...training, proximal: 0 } : training,
   };

@@ -68,7 +68,8 @@ export async function loadRelease(dir: string, personal?: string): Promise<Loade
   if (card.own !== undefined) files.set(OWN_MODEL_PATH, await read(OWN_MODEL_PATH));
   const ownFile = files.get(OWN_MODEL_PATH);
   const own = ownFile === undefined ? {} : { own: readOwnModelFile(ownFile) };
-  const model = { name: card.builder, preset: card.preset, init: "random", ...own } as const;
+  const start = card.start === undefined ? {} : { weights: card.start };
+  const model = { name: card.builder, preset: card.preset, ...own, ...start };
   const { trainable, adapters } = card;
   const training = federationConfig.shape.training.parse({ trainable, adapters, personal: card.personal });
   const config = { model, labels: card.labels, input: card.input, training };

@@ -1,4 +1,5 @@
 /** A release, or a model/ folder, as a model that computes: with its base and this site's personal params. */
+import { startOf } from "../../models/engine/node/pretrained.ts";
 import { openModel, type BuiltModel } from "../../models/registry.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { layoutHashOf } from "../../shared/quantize/pack.ts";
@@ -6,7 +7,7 @@ import type { LoadedModel } from "./load-model-folder.ts";
 
 /** Needs a loaded engine. Throws PARAMS_SHAPE for personal params of another model, and what {@link openModel} throws. */
 export async function openRelease({ config, seed, base, params, personal }: LoadedModel): Promise<BuiltModel> {
-  const built = await openModel(config, seed, base);
+  const built = await openModel(config, seed, base ?? (await startOf(config.model)));
   try {
     if (personal !== null && layoutHashOf(personal.layout) !== layoutHashOf(built.personal)) {
       throw new CodedError("PARAMS_SHAPE", "the personal params are those of another model or plan", {

@@ -41,7 +41,7 @@ function whatIsTrained(plan: TrainingPlan): string[] {
   return [
     `The model ${modelTitle(model)} of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,
     `At most ${plan.schedule.rounds} rounds. In each, this computer trains ${work} with ${training.batchSize} pictures at a time.`,
-    ...(model.own === undefined ? [] : [ownWords(model.own)]),
+    ...(model.own === undefined ? [startWords(model)] : [ownWords(model.own)]),
     ...(training.semiSupervised === null ? [] : [LABELS_MADE]),
     ...(training.curriculum === null ? [] : ["Easy samples, as the model or their labels tell, come first."]),
     ...(training.distillation === null ? [] : [teacherWords(training.distillation)]),
@@ -49,7 +49,7 @@ function whatIsTrained(plan: TrainingPlan): string[] {
   ];
 }
 
-function whatChanges({ model, training: { trainable, adapters, personal } }: TrainingPlan): string[] {
+function whatChanges({ training: { trainable, adapters, personal } }: TrainingPlan): string[] {
   const { rank, full } = adapters;
   const beside = full.length === 0 ? "" : `, and its ${full.join(", ")}`;
   return [
@@ -58,7 +58,6 @@ function whatChanges({ model, training: { trainable, adapters, personal } }: Tra
       heads: "Only its heads change.",
       adapters: `Only low-rank adapters of its kernels (rank ${rank})${beside} change.`,
     }[trainable],
-    ...(model.base === undefined ? [] : ["It begins with the weights of an earlier release, named by their hash."]),
     ...(personal.length === 0
       ? []
       : [`This site keeps its own ${personal.join(", ")}: trained here, used here, and never sent.`]),
@@ -70,6 +69,13 @@ const LABELS_MADE =
 
 function teacherWords({ teacher, sha256 }: Distillation): string {
   return `It also learns from a larger model, ${teacher} (${sha256?.slice(0, 12) ?? "not pinned"}), of which this site needs a copy: teacher in site.yaml.`;
+}
+
+function startWords({ weights, base }: TrainingPlan["model"]): string {
+  if (base !== undefined) return "It begins with the weights of an earlier release, named by their hash.";
+  return weights === undefined
+    ? "It begins with random numbers that anybody can compute from the plan's seed."
+    : `It begins with weights that ship with this software, trained on generated pictures alone (SHA-256 ${weights}).`;
 }
 
 function ownWords(own: OwnModel): string {

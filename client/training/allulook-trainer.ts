@@ -7,11 +7,13 @@ import { setImmediate } from "node:timers/promises";
 import { addSamples } from "../../models/metrics/evaluate.ts";
 import { MeanDepthMap } from "../../models/metrics/depth.ts";
 import { statisticsLayout } from "../../models/metrics/statistics.ts";
+import { startOf } from "../../models/engine/node/pretrained.ts";
 import { geometryOf } from "../../models/preprocess/prepare.ts";
 import type { Dataset } from "../../models/preprocess/sample.ts";
 import { type BuiltModel, openModel } from "../../models/registry.ts";
 import type { TrainingStage } from "../../models/runnable.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
+import { shippedPart } from "../../shared/release/base.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ParamLayout } from "../../shared/params/layout.ts";
 import type { BaseParams } from "../../shared/release/base.ts";
@@ -70,7 +72,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   if (split.train.length === 0) {
     throw new CodedError("DATA_EMPTY", "no samples are left to train on after the hold-out", { client: clientName });
   }
-  const built = await openModel(config, seed, options.base);
+  const shipped = shippedPart(config) === null ? null : await startOf(config.model);
+  const built = await openModel(config, seed, options.base ?? shipped);
   const { distillation } = config.training;
   try {
     const tutor = distillation === null ? null : await openTutor(options.teacher ?? null, distillation, built);

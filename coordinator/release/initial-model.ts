@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { loadEngine } from "../../models/engine/node/load.ts";
+import { startOf } from "../../models/engine/node/pretrained.ts";
 import { loadOwnWeights } from "../../models/own/build.ts";
 import { type BuiltModel, type ModelConfig, openModel } from "../../models/registry.ts";
 import { hashOf } from "../../shared/canonical.ts";
@@ -20,7 +21,7 @@ const layoutFile = z.strictObject({
 
 export interface InitialModel {
   readonly layout: ParamLayout;
-  /** Params of `seed`, equal on every machine, or those that a model of one's own or a base came with. */
+  /** Params of `seed`, equal on every machine, those that ship, or those that a model of one's own or a base came with. */
   params(): Promise<Float32Array>;
 }
 
@@ -40,8 +41,8 @@ export async function initialModel(config: ModelConfig, seed: number, folder: st
 }
 
 async function build(config: ModelConfig, seed: number): Promise<{ layout: ParamLayout; params: Float32Array }> {
-  const { own, init, base } = config.model;
-  const begin = base === undefined ? null : decodeBase(await readBaseBytes(init, base));
+  const { own, init = "random", base } = config.model;
+  const begin = base === undefined ? await startOf(config.model) : decodeBase(await readBaseBytes(init, base));
   await loadEngine();
   const built = await openModel(config, seed, begin);
   try {

@@ -9,6 +9,7 @@ import { isModelName } from "./models.ts";
 import { ownModel } from "./own-model.ts";
 import { modalityDropout } from "./robustness.ts";
 import { semiSupervised } from "./semi-supervised.ts";
+import { sha256Hex } from "../ids.ts";
 import { adapters, personal } from "./shares.ts";
 import { duration } from "./units.ts";
 
@@ -80,16 +81,25 @@ export const federationConfig = z.strictObject({
     .strictObject({
       name: z.string().min(1).default("allulook4"),
       preset: z.enum(["nano", "tiny", "small", "base"]).default("nano"),
-      /** Or the .yaml file of a model of one's own (own-model.ts), or the folder of a release to go on from. */
+      /**
+       * What it begins with: weights that ship with this package (pretrained.ts), which is the default where there are
+       * some, or those of the seed alone. Or the .yaml file of a model of one's own (own-model.ts), or the folder of a
+       * release to go on from.
+       */
       init: z
         .union([
-          z.literal("random"),
+          z.enum(["pretrained", "random"]),
           z
             .string()
             .max(4096)
-            .regex(/\.ya?ml$|[/\\]/, "random, a model's .yaml file, or the path of a release folder (./NAME)"),
+            .regex(
+              /\.ya?ml$|[/\\]/,
+              "pretrained, random, a model's .yaml file, or the path of a release folder (./NAME)",
+            ),
         ])
-        .default("random"),
+        .optional(),
+      /** The hash of the weights that init: pretrained stands for; never written by hand. */
+      weights: sha256Hex.optional(),
       /** What that file and its model.json hold; never written by hand. */
       own: ownModel.optional(),
       /** Of the release that `init` names; never written by hand. */

@@ -24,14 +24,14 @@ export function planOf(config: FederationConfig): TrainingPlan {
   const { distillation } = training;
   const init =
     model.own !== undefined
-      ? lastPart(model.init)
+      ? lastPart(model.init ?? "")
       : model.base !== undefined
-        ? `./${lastPart(model.init)}`
+        ? `./${lastPart(model.init ?? "")}`
         : model.init;
   const taught = distillation === null ? null : { ...distillation, teacher: lastPart(distillation.teacher) };
   return {
     ...rest,
-    model: { ...model, init },
+    model: { ...model, ...(init !== undefined && { init }) },
     training: { ...training, distillation: taught },
     schedule: { rounds, cohort, minSurvivors },
   };

@@ -4,7 +4,8 @@
  * federated come from it.
  */
 import type { BaseRef } from "../config/base.ts";
-import type { FederationConfig } from "../config/federation.ts";
+import type { FederationConfig, Labels } from "../config/federation.ts";
+import type { Sha256 } from "../ids.ts";
 import type { ParamLayout } from "../params/layout.ts";
 import { newPack, openPack } from "../quantize/pack.ts";
 import { decodeTensors } from "../quantize/tensors.ts";
@@ -15,12 +16,22 @@ export const BASE_PATH = "model/base.bin";
 export interface BaseParams {
   readonly layout: ParamLayout;
   readonly params: Float32Array;
+  /** Where they are known, last layers are matched class by class, by the classes' names. */
+  readonly labels?: Labels;
 }
 
 /** Whether params that are not in the federated vector come from the base, so that everybody needs it. */
-export function basePart({ model, training }: Pick<FederationConfig, "model" | "training">): BaseRef | null {
-  const partial = training.trainable !== "all" || training.personal.length > 0;
-  return partial ? (model.base ?? null) : null;
+export function basePart(config: Pick<FederationConfig, "model" | "training">): BaseRef | null {
+  return isPartial(config.training) ? (config.model.base ?? null) : null;
+}
+
+/** The hash of the weights that ship (shared/config/pretrained.ts), where they are needed as a base is. */
+export function shippedPart({ model, training }: Pick<FederationConfig, "model" | "training">): Sha256 | null {
+  return isPartial(training) ? (model.weights ?? null) : null;
+}
+
+function isPartial({ trainable, personal }: FederationConfig["training"]): boolean {
+  return trainable !== "all" || personal.length > 0;
 }
 
 /** A base of the weights in these bytes of model/weights.bin: the same values, and the layout. Throws RELEASE_FORMAT. */

@@ -12,7 +12,7 @@ import { CodedError } from "../errors.ts";
 import { sha256Hex } from "../ids.ts";
 import type { ParamLayout } from "../params/layout.ts";
 import { entriesOf, layoutEntries } from "../quantize/pack.ts";
-import { BASE_PATH, basePart } from "./base.ts";
+import { BASE_PATH, basePart, shippedPart } from "./base.ts";
 
 export const MODEL_CARD_PATH = "model/model.json";
 export const MODEL_WEIGHTS_PATH = "model/weights.bin";
@@ -27,6 +27,8 @@ const modelCard = z.strictObject({
   preset: federationConfig.shape.model.unwrap().shape.preset,
   /** The federation's seed: weights that are not federated have the initial values it gives. */
   seed: federationConfig.shape.seed,
+  /** The hash of the weights that those began with; the seed alone where there are none. */
+  start: sha256Hex.optional(),
   /** Which weights are federated, and so stand in weights.bin. */
   trainable: z.enum(["all", "heads", "adapters"]),
   /** Of adapters: their sizes, and what else is federated. */
@@ -48,11 +50,13 @@ export function cardOf(
   const { seed, model, labels, input, training } = config;
   const { trainable, adapters: sizes, personal: kept } = training;
   const base = basePart(config);
+  const start = shippedPart(config);
   return {
     builder: model.name,
     ...(model.own !== undefined && { own: true as const }),
     preset: model.preset,
     seed,
+    ...(start !== null && { start }),
     trainable,
     ...(trainable === "adapters" && { adapters: sizes }),
     ...(base !== null && { base: base.sha256 }),

@@ -14,7 +14,7 @@ export interface IdentifiedModel {
 export async function identifyModel(
   folder: Pick<ReleaseFolder, "read">,
   name: string,
-  crypto: ReleaseCrypto,
+  crypto: Pick<ReleaseCrypto, "sha256">,
 ): Promise<IdentifiedModel> {
   const whole = await folder.read(MODEL_CARD_PATH);
   const read = (path: string) => folder.read(whole === null ? path.slice("model/".length) : path);
@@ -23,6 +23,11 @@ export async function identifyModel(
   if (!card || !weights) {
     throw new CodedError("USAGE", `${name} holds no model: give a release folder that has a model/`, { dir: name });
   }
-  const hashes = [card, weights, ...(own ? [own] : [])].map((bytes) => sha256Of(crypto, bytes)).join(" ");
-  return { sha256: sha256Of(crypto, new TextEncoder().encode(hashes)), card: readModelCard(card) };
+  return { sha256: modelHash([card, weights, ...(own ? [own] : [])], crypto), card: readModelCard(card) };
+}
+
+/** Of the files' hashes: model.json, weights.bin, and own-model.json where there is one. */
+export function modelHash(files: readonly Uint8Array[], crypto: Pick<ReleaseCrypto, "sha256">): Sha256 {
+  const hashes = files.map((bytes) => sha256Of(crypto, bytes)).join(" ");
+  return sha256Of(crypto, new TextEncoder().encode(hashes));
 }

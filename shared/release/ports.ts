@@ -12,6 +12,6 @@ export interface Compression {
 }
 
 /** SHA-256 as hexadecimal digits. */
-export function sha256Of(crypto: ReleaseCrypto, bytes: Uint8Array): Sha256 {
+export function sha256Of(crypto: Pick<ReleaseCrypto, "sha256">, bytes: Uint8Array): Sha256 {
   return bytesToHex(crypto.sha256(bytes)) as Sha256;
 }

@@ -9,6 +9,7 @@ const ROOM_WORDS: Readonly<Record<RoomPlan["scene"], readonly string[]>> = {
   ward: ["a ward", "a hospital room", "a patient room"],
   corridor: ["a corridor", "a hallway", "a long passage"],
   lobby: ["a lobby", "an entrance hall", "a waiting hall"],
+  street: ["a street", "a road in town", "a street in the open"],
 };
 
 /**
@@ -24,6 +25,7 @@ export function captionsFor(rng: Rng, plan: RoomPlan, visible: readonly string[]
   const words = ROOM_WORDS[plan.scene];
   const room = words[rng.below(words.length)] as string;
   const light = plan.dim ? "dim " : "";
+  const kind = plan.scene === "street" ? "place" : "room";
   const people = counts.get("person") ?? 0;
   const naming: readonly (() => string)[] = [
     () => `A ${light}picture of ${room} with ${list}.`,
@@ -33,7 +35,7 @@ export function captionsFor(rng: Rng, plan: RoomPlan, visible: readonly string[]
   const [first, second, third] = naming as [() => string, () => string, () => string];
   const sentences: readonly (() => string)[] = named
     ? naming
-    : [first, second, () => `A ${light}room with ${list}.`, third, () => `This ${light}room shows ${list}.`];
+    : [first, second, () => `A ${light}${kind} with ${list}.`, third, () => `This ${light}${kind} shows ${list}.`];
   const chosen = rng.shuffled(sentences).slice(0, 1 + rng.below(2));
   return chosen.map((sentence) => sentence());
 }

@@ -32,7 +32,7 @@ export interface WallPatch {
 }
 
 export interface RoomPlan {
-  readonly scene: SceneClass;
+  readonly scene: SceneClass | "street";
   /** x from -width/2 to width/2, z from 0 (behind the camera: `back`) to depth. */
   readonly width: number;
   readonly depth: number;
@@ -46,6 +46,8 @@ export interface RoomPlan {
   readonly lamp: { x: number; y: number; z: number; strength: number; ambient: number; color: Color };
   /** The lamp is (almost) off: colours say little, depth still does. */
   readonly dim: boolean;
+  /** No room: what walls and ceiling would be is sky. The classes of sky and ground, as indices. */
+  readonly outdoors?: { readonly sky: Color; readonly skyClass: number; readonly groundClass: number };
 }
 
 const SIZES: Record<SceneClass, { width: [number, number]; depth: [number, number]; height: [number, number] }> = {

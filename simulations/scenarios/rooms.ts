@@ -154,7 +154,7 @@ function toMeters(raw: Uint16Array): DepthMap {
 }
 
 /** Things that show enough of themselves, with the box around what is seen. */
-function visibleThings(plan: RoomPlan, render: Render): { name: string; box: Box | null }[] {
+export function visibleThings(plan: RoomPlan, render: Render): { name: string; box: Box | null }[] {
   const { width, height } = render;
   const found = plan.things.map(() => ({ pixels: 0, x0: width, y0: height, x1: 0, y1: 0 }));
   for (let y = 0, p = 0; y < height; y++) {

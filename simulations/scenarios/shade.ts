@@ -57,7 +57,8 @@ export function shade(
       out.thing[p] = SHELL;
       out.depthMeters[p] = shell.t;
       surface = shellSurface(plan, shell, dx, dy, dz);
-      out.segmentation[p] = shell.face === "floor" ? FLOOR_CLASS : 0;
+      out.segmentation[p] =
+        shell.face === "floor" ? (plan.outdoors?.groundClass ?? FLOOR_CLASS) : (plan.outdoors?.skyClass ?? 0);
     } else {
       const one = placed[index] as Placed;
       surface = thingSurface(plan, one, solid[p] as number, out.depthMeters[p] as number, dx, dy, dz);
@@ -165,6 +166,7 @@ function shellSurface(plan: RoomPlan, hit: ShellHit, dx: number, dy: number, dz:
     const color = patterned(plan.floorColor, plan.floorPattern, x / 0.5, 0, z / 0.5);
     return { nx: 0, ny: 1, nz: 0, color, glow: 0 };
   }
+  if (plan.outdoors !== undefined) return { nx: 0, ny: -1, nz: 0, color: plan.outdoors.sky, glow: 1 };
   if (hit.face === "ceiling") {
     const lamp = (x - plan.lamp.x) ** 2 + (z - plan.lamp.z) ** 2 < 0.09 && plan.lamp.strength > 0.2;
     return { nx: 0, ny: -1, nz: 0, color: CEILING, glow: lamp ? 1 : 0 };

@@ -84,7 +84,7 @@ describe("federation.yaml that names a release to begin from", () => {
 
   test("version 0 has its weights where names and shapes are the same, and the seed's elsewhere", async () => {
     const config = await federation("{}");
-    const base = decodeBase((await readBaseModel(config.model.init)).bytes);
+    const base = decodeBase((await readBaseModel(config.model.init ?? "")).bytes);
     const begin = await initialModel(config, config.seed, await mkdtemp(join(folder, "cache-")));
     const params = await begin.params();
     const fresh = buildModel(config, config.seed);
@@ -106,7 +106,7 @@ describe("a release of adapters on a base, with personal norms", () => {
 
   test("is a whole model: predicts as the params that were trained, with a site's own beside it", async () => {
     const config = await federation(training);
-    const { bytes } = await readBaseModel(config.model.init);
+    const { bytes } = await readBaseModel(config.model.init ?? "");
     const dir = join(folder, "run", "5");
     const { params, files } = await writeModel(dir, config, config.seed, bytes);
     expect(files.get(BASE_PATH)).toEqual(bytes);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { checkFederationConfig } from "../../coordinator/config.ts";
 import { askCoordinator } from "../../coordinator/enrol/admin-client.ts";
 import type { RoundReport } from "../../coordinator/round/report.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
@@ -51,7 +52,7 @@ export function namesOf(clients: number): ClientName[] {
 
 /** Small pictures and short rounds, on a port of loopback. `more` is merged over the schedule. */
 export function smallConfig(port: number, schedule: Record<string, unknown>): FederationConfig {
-  return federationConfig.parse({
+  const config = federationConfig.parse({
     federation: "small",
     seed: 5,
     listen: { port },
@@ -61,6 +62,7 @@ export function smallConfig(port: number, schedule: Record<string, unknown>): Fe
     schedule,
     evaluation: { patience: "60s" },
   });
+  return checkFederationConfig(config).config;
 }
 
 export interface SmallFederation {
