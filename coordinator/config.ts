@@ -151,19 +151,20 @@ function checkTraining({ labels, training, strategy, evaluation }: FederationCon
   if (evaluation.holdout > 0.9) throw invalidField("evaluation.holdout", "at most 0.9", evaluation.holdout);
 }
 
-/** Losses that say where metric depth is; all others leave its scale or shift open. */
+/** Losses that say where metric depth is, and those that leave its scale or shift open. What others do is not known here. */
 const FIXES_METRES = new Set<string>(["l1", "l2", "scaleInvariant", "edgeGuided"]);
+const LEAVES_OPEN = new Set<string>(["scaleAndShiftInvariant", "ssim", "smoothness", "edgeAware", "ranking"]);
 
 function checkLosses(labels: FederationConfig["labels"], losses: FederationConfig["training"]["losses"]): void {
   const { detection, depth } = losses;
-  if (labels.detection.length > 0 && !detection.includes("focal") && !detection.includes("crossEntropy")) {
+  if (labels.detection.length > 0 && detection.every((name) => name === "giou")) {
     throw invalidField("training.losses.detection", "focal or crossEntropy, or nothing learns the classes", detection);
   }
   if (labels.depth.kind === "none" || depth === null) return;
   if (depth.every((name) => name === "smoothness")) {
     throw invalidField("training.losses.depth", "another loss beside smoothness, which knows no truth", depth);
   }
-  if (labels.depth.kind === "metric" && !depth.some((name) => FIXES_METRES.has(name))) {
+  if (labels.depth.kind === "metric" && depth.every((name) => LEAVES_OPEN.has(name))) {
     throw invalidField("training.losses.depth", `one of ${[...FIXES_METRES].join(", ")}, as depth is metric`, depth);
   }
 }

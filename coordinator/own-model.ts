@@ -123,10 +123,14 @@ async function withBase(
   path: string,
 ): Promise<unknown> {
   const { card, ref } = await readBaseModel(path);
-  const given = { name: model["name"] ?? card.builder, preset: model["preset"] ?? card.preset };
-  for (const [field, expected] of [["name", card.builder] as const, ["preset", card.preset] as const]) {
-    if (given[field] !== expected) throw invalidField(`model.${field}`, `${expected}, as ${path} is`, given[field]);
+  const { builder, preset, backbone, fusion } = card;
+  const begun = Object.entries({ name: builder, preset, backbone, fusion });
+  for (const [field, value] of begun) {
+    const said = model[field];
+    if (said !== undefined && said !== value)
+      throw invalidField(`model.${field}`, `${value ?? "none"}, as ${path} is`, said);
   }
+  const given = Object.fromEntries(begun.filter(([, value]) => value !== undefined));
   return withModelDefaults({ ...config, model: { ...model, ...given, init: path, base: ref } });
 }
 

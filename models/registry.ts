@@ -16,6 +16,7 @@ import { valuesOf } from "./layer-initial.ts";
 import { fillWeights, withZeros } from "./seeded.ts";
 import { buildOwnModel } from "./own/build.ts";
 import { ownInterface } from "./own/interface.ts";
+import { checkLosses } from "./losses/table.ts";
 import { ALLULOOK4_STRIDES, type Strides } from "./preprocess/batch.ts";
 import type { AppliedModel, RunnableModel, TrainingStage } from "./runnable.ts";
 import { startValues } from "./start.ts";
@@ -67,7 +68,7 @@ export interface BuiltModel extends AppliedModel, ModelVectors {
  * Builds the configured model with the initial weights of `base`, those that it does not have of `seed`, equal on every
  * machine. Needs a loaded engine.
  *
- * @throws CodedError MODEL_UNKNOWN
+ * @throws CodedError MODEL_UNKNOWN, MODEL_PART
  */
 export function buildModel(config: ModelConfig, seed: number, base: BaseParams | null = null): BuiltModel {
   const kind = isModelName(config.model.name) ? MODELS[config.model.name] : undefined;
@@ -99,7 +100,7 @@ export function buildModel(config: ModelConfig, seed: number, base: BaseParams |
 /**
  * Builds the configured model, of the table or of one's own, with the initial weights of `seed`. Needs a loaded engine.
  *
- * @throws CodedError MODEL_UNKNOWN, MODEL_LAYER, MODEL_TOPOLOGY, MODEL_INTERFACE, MODEL_LARGE
+ * @throws CodedError MODEL_UNKNOWN, MODEL_PART, MODEL_LAYER, MODEL_TOPOLOGY, MODEL_INTERFACE, MODEL_LARGE
  */
 export async function openModel(
   config: ModelConfig,
@@ -125,6 +126,7 @@ function wrapModel(
   runnable: AppliedModel,
   settings: { config: ModelConfig; seed: number; headOf(layer: string): Head | null; base: BaseParams | null },
 ): BuiltModel {
+  checkLosses(settings.config.training.losses);
   const { config, seed, headOf, base } = settings;
   const weights = weightsOf(model, headOf);
   if (base !== null) assignBase(weights, base, config.labels);

@@ -34,6 +34,7 @@ export const ERRORS = {
   MODEL_WEIGHTS:
     "The weights to begin with are not those of the plan; install the version that the plan was made with.",
   MODEL_LARGE: "The model is too large to be federated; make it smaller, or lower input.size.",
+  MODEL_PART: "Name a backbone, fusion or loss that there is; the message lists them.",
   MODEL_NO_ATTENTION: "Attention rollout needs the transformer of allulook4; ask for integrated gradients instead.",
   MODEL_NO_GRADIENT:
     "An operation of the model has no gradient, so nothing can be attributed to its inputs; the message names it.",

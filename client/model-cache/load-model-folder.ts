@@ -69,7 +69,9 @@ export async function loadRelease(dir: string, personal?: string): Promise<Loade
   const ownFile = files.get(OWN_MODEL_PATH);
   const own = ownFile === undefined ? {} : { own: readOwnModelFile(ownFile) };
   const start = card.start === undefined ? {} : { weights: card.start };
-  const model = { name: card.builder, preset: card.preset, ...own, ...start };
+  const { builder: name, preset, backbone, fusion } = card;
+  const parts = { ...(backbone !== undefined && { backbone }), ...(fusion !== undefined && { fusion }) };
+  const model = { name, preset, ...parts, ...own, ...start };
   const { trainable, adapters } = card;
   const training = federationConfig.shape.training.parse({ trainable, adapters, personal: card.personal });
   const config = { model, labels: card.labels, input: card.input, training };

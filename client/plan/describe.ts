@@ -42,6 +42,9 @@ function whatIsTrained(plan: TrainingPlan): string[] {
     `The model ${modelTitle(model)} of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,
     `At most ${plan.schedule.rounds} rounds. In each, this computer trains ${work} with ${training.batchSize} pictures at a time.`,
     ...(model.own === undefined ? [startWords(model)] : [ownWords(model.own)]),
+    ...(["backbone", "fusion"] as const).flatMap((part) =>
+      model[part] === undefined ? [] : [`Its ${part} is "${model[part]}", another than the usual one.`],
+    ),
     ...(training.semiSupervised === null ? [] : [LABELS_MADE]),
     ...(training.curriculum === null ? [] : ["Easy samples, as the model or their labels tell, come first."]),
     ...(training.distillation === null ? [] : [teacherWords(training.distillation)]),

@@ -73,3 +73,5 @@ export const HEADS = 4;
 export const ENCODER_LAYERS = 6;
 /** Pixels per side of the cell that one token stands for. */
 export const TOKEN_STRIDE = 16;
+/** Channels of one normalisation group. */
+export const GROUP = 8;

@@ -11,19 +11,24 @@ import { ranking } from "./depth/ranking.ts";
 import { scaleAndShiftInvariant } from "./depth/shift-invariant.ts";
 import { ssim } from "./depth/ssim.ts";
 
+interface DepthLossEntry {
+  readonly loss: DepthLoss;
+  readonly of: "readings" | "pictures";
+  /** The loss looks at the picture, too. */
+  readonly picture?: true;
+}
+
 /** `of`: whether a batch averages over readings or over pictures. */
-export const DEPTH_LOSSES: Readonly<
-  Record<DepthLossName, { readonly loss: DepthLoss; readonly of: "readings" | "pictures" }>
-> = {
+export const DEPTH_LOSSES: Record<DepthLossName, DepthLossEntry> & Record<string, DepthLossEntry | undefined> = {
   l1: { loss: l1, of: "readings" },
   l2: { loss: l2, of: "readings" },
   scaleInvariant: { loss: scaleInvariant, of: "pictures" },
   scaleAndShiftInvariant: { loss: scaleAndShiftInvariant, of: "pictures" },
   ssim: { loss: ssim, of: "pictures" },
-  smoothness: { loss: smoothness, of: "pictures" },
+  smoothness: { loss: smoothness, of: "pictures", picture: true },
   edgeAware: { loss: edgeAware, of: "pictures" },
-  edgeGuided: { loss: edgeGuided, of: "pictures" },
-  ranking: { loss: ranking, of: "pictures" },
+  edgeGuided: { loss: edgeGuided, of: "pictures", picture: true },
+  ranking: { loss: ranking, of: "pictures", picture: true },
 };
 
 export interface DepthTargets {
@@ -53,11 +58,7 @@ export interface DepthGuide {
  * @param chosen the losses to add up; null: those that are usual for the kind of depth
  * @returns scalar
  */
-export function depthLoss(
-  prediction: tf.Tensor4D,
-  targets: DepthTargets,
-  chosen: readonly DepthLossName[] | null,
-): tf.Scalar {
+export function depthLoss(prediction: tf.Tensor4D, targets: DepthTargets, chosen: readonly string[] | null): tf.Scalar {
   const kinds = chosen ?? usualDepthLosses(targets.depthGuide?.metric ?? true);
   const [batch, height, width] = prediction.shape;
   const cells = height * width;
@@ -80,7 +81,7 @@ export function depthLoss(
       usesPicture(kinds) ? { ...one, picture: shrunkPicture(targets.depthGuide, i, height, width) } : one,
     );
     for (const kind of kinds) {
-      const { loss, of } = DEPTH_LOSSES[kind];
+      const { loss, of } = DEPTH_LOSSES[kind] as DepthLossEntry;
       const terms = maps.map((one) => {
         const term = loss(one);
         return { term, share: term === null ? 0 : of === "pictures" ? 1 : readingsIn(one.weight) };
@@ -106,8 +107,8 @@ export function depthLoss(
   return op(prediction) as tf.Scalar;
 }
 
-function usesPicture(kinds: readonly DepthLossName[]): boolean {
-  return kinds.some((kind) => kind === "smoothness" || kind === "edgeGuided" || kind === "ranking");
+function usesPicture(kinds: readonly string[]): boolean {
+  return kinds.some((kind) => DEPTH_LOSSES[kind]?.picture === true);
 }
 
 function readingsIn(weight: ArrayLike<number>): number {

@@ -8,9 +8,7 @@ import type { OutputHead } from "../allulook4/build.ts";
 import * as tf from "../engine/tf.ts";
 import type { Targets } from "../preprocess/batch.ts";
 import { depthLoss } from "./depth.ts";
-import { boxLoss, focalLoss, heatCrossEntropy } from "./detection.ts";
-import { sceneLoss } from "./scene.ts";
-import { segmentationLoss } from "./segmentation.ts";
+import { classLoss, detectionLoss, sceneLoss, SEGMENTATION_LOSSES } from "./table.ts";
 
 /** Order of the learned log-variances. */
 export const TASKS = ["segmentation", "detection", "depth", "scene"] as const satisfies readonly OutputHead[];
@@ -23,24 +21,17 @@ export function headLoss(head: OutputHead, output: tf.Tensor, targets: Targets, 
     case "segmentation": {
       if (!targets.segmentation.some((share) => share > 0)) return null;
       const classes = output.shape.at(-1) as number;
-      return segmentationLoss(
-        output as tf.Tensor4D,
-        tf.tensor2d(targets.segmentation, [targets.segmentation.length / classes, classes]),
-        losses.segmentation,
-      );
+      const shares = tf.tensor2d(targets.segmentation, [targets.segmentation.length / classes, classes]);
+      return classLoss(SEGMENTATION_LOSSES, losses.segmentation, output as tf.Tensor4D, shares);
     }
     case "detection": {
       if (!targets.boxesKnown.some((known) => known > 0)) return null;
       const classes = (output.shape.at(-1) as number) - 4;
-      const terms: tf.Scalar[] = [];
-      const heat = tf.tensor2d(targets.heat, [targets.heat.length / classes, classes]);
-      const known = tf.tensor1d(targets.boxesKnown);
-      if (losses.detection.includes("focal")) terms.push(focalLoss(output as tf.Tensor4D, heat, known));
-      if (losses.detection.includes("crossEntropy")) terms.push(heatCrossEntropy(output as tf.Tensor4D, heat, known));
-      if (losses.detection.includes("giou") && targets.cells.cell.length > 0) {
-        terms.push(boxLoss(output as tf.Tensor4D, targets.cells));
-      }
-      return terms.length === 0 ? null : terms.reduce((sum, term) => tf.add(sum, term));
+      return detectionLoss(losses.detection, output as tf.Tensor4D, {
+        heat: tf.tensor2d(targets.heat, [targets.heat.length / classes, classes]),
+        known: tf.tensor1d(targets.boxesKnown),
+        cells: targets.cells,
+      });
     }
     case "depth": {
       if (!targets.depthWeight.some((weight) => weight > 0)) return null;
@@ -50,7 +41,7 @@ export function headLoss(head: OutputHead, output: tf.Tensor, targets: Targets, 
       if (!targets.scene.some((one) => one > 0)) return null;
       const classes = output.shape[1] as number;
       const truth = tf.tensor2d(targets.scene, [targets.scene.length / classes, classes]);
-      return sceneLoss(output as tf.Tensor2D, truth, losses.scene);
+      return sceneLoss(losses.scene, output as tf.Tensor2D, truth);
     }
   }
 }

@@ -15,11 +15,7 @@ const TINY = 1e-7;
  * @param kinds the terms to add up
  * @returns scalar
  */
-export function segmentationLoss(
-  logits: tf.Tensor4D,
-  shares: tf.Tensor2D,
-  kinds: readonly ("crossEntropy" | "dice" | "focal")[],
-): tf.Scalar {
+export function segmentationLoss(logits: tf.Tensor4D, shares: tf.Tensor2D, kinds: readonly string[]): tf.Scalar {
   const classes = logits.shape[3];
   const op = tf.customGrad((...args: unknown[]) => {
     const save = args.at(-1) as tf.GradSaveFunc;

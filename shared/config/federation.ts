@@ -81,6 +81,9 @@ export const federationConfig = z.strictObject({
     .strictObject({
       name: z.string().min(1).default("allulook4"),
       preset: z.enum(["nano", "tiny", "small", "base"]).default("nano"),
+      /** Parts of allulook4 instead of its usual ones, by their names in models/allulook4/parts.ts. */
+      backbone: name.optional(),
+      fusion: name.optional(),
       /**
        * What it begins with: weights that ship with this package (pretrained.ts), which is the default where there are
        * some, or those of the seed alone. Or the .yaml file of a model of one's own (own-model.ts), or the folder of a
@@ -108,6 +111,10 @@ export const federationConfig = z.strictObject({
     .refine(({ name: given, own }) => own === undefined || !isModelName(given), {
       path: ["name"],
       message: "a model of one's own needs a name of its own",
+    })
+    .refine(({ name: given, backbone, fusion }) => given === "allulook4" || (backbone ?? fusion) === undefined, {
+      path: ["backbone"],
+      message: "only allulook4 has a backbone and a fusion to choose",
     })
     .prefault({}),
   labels: z

@@ -1,32 +1,19 @@
 /** Which losses each head is trained with, and how the heads are weighed: `training.losses` of federation.yaml. */
 import { z } from "zod";
 
-/** A head's losses are added up. What each is: docs/metrics.md. */
-const someOf = <const T extends readonly [string, ...string[]]>(names: T) =>
-  z
-    .array(z.enum(names))
-    .min(1)
-    .refine((list) => new Set(list).size === list.length, "each loss at most once");
+/** A head's losses are added up. What each is: docs/metrics.md; `models/losses/table.ts` and `depth.ts` have them all. */
+const someOf = z
+  .array(z.string().regex(/^[a-z][A-Za-z0-9]{0,63}$/, "the name of a loss"))
+  .min(1)
+  .refine((list) => new Set(list).size === list.length, "each loss at most once");
 
 export const losses = z.strictObject({
-  segmentation: someOf(["crossEntropy", "dice", "focal"]).default(["crossEntropy", "dice"]),
-  /** One or more of the first two for the classes, giou for the boxes. */
-  detection: someOf(["focal", "crossEntropy", "giou"]).default(["focal", "giou"]),
+  segmentation: someOf.default(["crossEntropy", "dice"]),
+  /** One or more of focal and crossEntropy for the classes, giou for the boxes. */
+  detection: someOf.default(["focal", "giou"]),
   /** null: l2, and beside it scaleAndShiftInvariant where depth has neither unit nor zero. */
-  depth: someOf([
-    "l1",
-    "l2",
-    "scaleInvariant",
-    "scaleAndShiftInvariant",
-    "ssim",
-    "smoothness",
-    "edgeAware",
-    "edgeGuided",
-    "ranking",
-  ])
-    .nullable()
-    .default(null),
-  scene: someOf(["crossEntropy", "focal"]).default(["crossEntropy"]),
+  depth: someOf.nullable().default(null),
+  scene: someOf.default(["crossEntropy"]),
   weights: z
     .union([
       z.enum(["learned", "fixed"]),
@@ -40,7 +27,17 @@ export const losses = z.strictObject({
     .default("learned"),
 });
 
-export type DepthLossName = NonNullable<z.infer<typeof losses>["depth"]>[number];
+/** Losses of depth that come along. */
+export type DepthLossName =
+  | "l1"
+  | "l2"
+  | "scaleInvariant"
+  | "scaleAndShiftInvariant"
+  | "ssim"
+  | "smoothness"
+  | "edgeAware"
+  | "edgeGuided"
+  | "ranking";
 
 /** What is learned is what is scored: relative and inverse depth are aligned by scale and shift before they are. */
 export function usualDepthLosses(metric: boolean): readonly DepthLossName[] {

@@ -13,10 +13,14 @@ const SHIPPED: Readonly<Record<string, string>> = {
 interface Named {
   readonly name: string;
   readonly preset: string;
+  /** With other parts than the usual ones it is another model. */
+  readonly backbone?: string | undefined;
+  readonly fusion?: string | undefined;
 }
 
 /** The hash of the weights that a model of the table may begin with; undefined where none ship. */
 export function shippedFor(model: Named): Sha256 | undefined {
+  if ((model.backbone ?? model.fusion) !== undefined) return undefined;
   return SHIPPED[modelTitle(model)] as Sha256 | undefined;
 }
 

@@ -25,6 +25,9 @@ const modelCard = z.strictObject({
   /** The builder is none of the table: the model stands in model/own-model.json. */
   own: z.literal(true).optional(),
   preset: federationConfig.shape.model.unwrap().shape.preset,
+  /** Of allulook4, where they are not its usual ones. */
+  backbone: federationConfig.shape.model.unwrap().shape.backbone,
+  fusion: federationConfig.shape.model.unwrap().shape.fusion,
   /** The federation's seed: weights that are not federated have the initial values it gives. */
   seed: federationConfig.shape.seed,
   /** The hash of the weights that those began with; the seed alone where there are none. */
@@ -55,6 +58,8 @@ export function cardOf(
     builder: model.name,
     ...(model.own !== undefined && { own: true as const }),
     preset: model.preset,
+    ...(model.backbone !== undefined && { backbone: model.backbone }),
+    ...(model.fusion !== undefined && { fusion: model.fusion }),
     seed,
     ...(start !== null && { start }),
     trainable,

@@ -115,7 +115,7 @@ describe("federation.yaml", () => {
       "training.losses.segmentation",
     ],
     [
-      `federation: wards\n${LABELS}training: { losses: { depth: [l3] } }\n`,
+      `federation: wards\n${LABELS}training: { losses: { depth: [L3] } }\n`,
       "CONFIG_INVALID",
       "training.losses.depth[0]",
     ],

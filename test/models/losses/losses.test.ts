@@ -4,7 +4,7 @@ import * as tf from "../../../models/engine/tf.ts";
 import { depthLoss } from "../../../models/losses/depth.ts";
 import { boxLoss, focalLoss } from "../../../models/losses/detection.ts";
 import { combineLosses, headLoss } from "../../../models/losses/multi-task.ts";
-import { sceneLoss } from "../../../models/losses/scene.ts";
+import { sceneLoss } from "../../../models/losses/table.ts";
 import { segmentationLoss } from "../../../models/losses/segmentation.ts";
 import type { Targets } from "../../../models/preprocess/batch.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
@@ -122,7 +122,7 @@ describe("losses", () => {
         [0, 1, 0],
         [0, 0, 0],
       ]);
-      const scene = (z: tf.Tensor) => sceneLoss(z as tf.Tensor2D, truth, ["crossEntropy"]);
+      const scene = (z: tf.Tensor) => sceneLoss(["crossEntropy"], z as tf.Tensor2D, truth);
       const logits = randomTensor(rng, [2, 3]);
       expect(gradientError(scene, [logits], rng)).toBeLessThan(2e-3);
       expect([...tf.grad(scene)(logits).dataSync()].slice(3)).toEqual([0, 0, 0].map(() => expect.closeTo(0, 9)));

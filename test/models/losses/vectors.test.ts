@@ -7,7 +7,7 @@ import * as tf from "../../../models/engine/tf.ts";
 import { DEPTH_LOSSES, type DepthGuide, depthLoss } from "../../../models/losses/depth.ts";
 import { boxLoss, focalLoss, heatCrossEntropy } from "../../../models/losses/detection.ts";
 import { combineLosses, headLoss, TASKS } from "../../../models/losses/multi-task.ts";
-import { sceneLoss } from "../../../models/losses/scene.ts";
+import { sceneLoss } from "../../../models/losses/table.ts";
 import { segmentationLoss } from "../../../models/losses/segmentation.ts";
 import { plainView } from "../../../models/preprocess/augment.ts";
 import { renderBatch } from "../../../models/preprocess/batch.ts";
@@ -69,7 +69,7 @@ describe("against NumPy", () => {
   test.each(["crossEntropy", "focal"] as const)("scene by %s", (kind) => {
     tf.tidy(() => {
       const { logits, shares, losses: wanted } = stored.classes;
-      const f = (z: tf.Tensor) => sceneLoss(z as tf.Tensor2D, tf.tensor2d(shares, [12, 4]), [kind]);
+      const f = (z: tf.Tensor) => sceneLoss([kind], z as tf.Tensor2D, tf.tensor2d(shares, [12, 4]));
       expectSame(f, tf.tensor2d(logits, [12, 4]), wanted[kind]);
     });
   });
