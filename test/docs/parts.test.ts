@@ -126,6 +126,11 @@ test("without the other modality the fusion leaves the visual tokens alone", () 
   built.dispose();
 });
 
+test("weights that ship are those of the usual parts", () => {
+  expect(config().model.init).toBe("pretrained");
+  expect(config({ model: { fusion: "add-mean" } }).model).toMatchObject({ init: "random" });
+});
+
 test("names that no table has are refused with those there are", () => {
   const wrong = (over: Parameters<typeof config>[0]) => () => buildModel(config(over), 7);
   for (const [over, named] of [
