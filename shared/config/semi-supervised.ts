@@ -23,11 +23,11 @@ export const semiSupervised = z.strictObject({
   /** How strongly the student's picture is changed, instead of `training.augmentation`. The teacher's is not. */
   strong: z
     .strictObject({
-      contrast: contrast.unwrap().default(0.6),
-      brightness: brightness.unwrap().default(0.5),
-      saturation: saturation.unwrap().default(0.6),
-      tint: tint.unwrap().default(0.3),
-      cutout: cutout.unwrap().prefault({ probability: 1, count: 2 }),
+      contrast: contrast.unwrap().default(0.3),
+      brightness: brightness.unwrap().default(0.3),
+      saturation: saturation.unwrap().default(0.2),
+      tint: tint.unwrap().default(0.1),
+      cutout: cutout.unwrap().prefault({ probability: 0.5, side: 0.3 }),
     })
     .prefault({}),
 });

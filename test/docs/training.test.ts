@@ -28,7 +28,8 @@ test("the search that is shown is one, of fields that there are", () => {
   }
 });
 
-test("augmentation is shown with its defaults", () => {
-  const shown = blocks.map((text) => (parse(text) as { training: { augmentation?: object } }).training.augmentation);
-  expect(shown.find((block) => block !== undefined)).toEqual(configOf("").training.augmentation);
+test.each(["augmentation", "semiSupervised", "curriculum"] as const)("%s is shown with its defaults", (field) => {
+  const shown = blocks.map((text) => (parse(text) as { training: Record<string, object | undefined> }).training[field]);
+  const filled = configOf(`training: { ${field}: {} }`).training[field];
+  expect(shown.find((block) => block !== undefined)).toEqual(filled);
 });
