@@ -89,11 +89,15 @@ export function explainSample(
       return null;
     }
   };
+  const attentions = new Map(
+    [whole, depthless].map((of) => [of, attempt(() => attentionOf(built, of.batch))] as const),
+  );
   const explanations = targets.map((target): Explanation => {
-    const { batch, opened } = target.head === "depth" ? depthless : whole;
+    const seen = target.head === "depth" ? depthless : whole;
+    const { opened } = seen;
     const atOnce = variantsAtOnce(geometry.height, geometry.width);
     const gradients = attempt(() => integratedGradients(opened, target, atOnce, integration));
-    const attention = attempt(() => attentionOf(built, batch));
+    const attention = attentions.get(seen) ?? null;
     return {
       target,
       score: gradients?.score ?? scoreAlone(opened, target),

@@ -114,7 +114,7 @@ describe("integrated gradients", () => {
       apply: (feed) => new Map([...plain.apply(feed)].map(([head, map]) => [head, withoutGradient(map)])),
     };
     const { explanations, unavailable } = explainSample(built, config, sample, predict(built, config, sample));
-    expect(unavailable.map(({ code }) => code)).toEqual(["MODEL_NO_GRADIENT", "MODEL_NO_ATTENTION"]);
+    expect(unavailable.map(({ code }) => code)).toEqual(["MODEL_NO_ATTENTION", "MODEL_NO_GRADIENT"]);
     expect(explanations).toMatchObject([{ absentScore: null, shares: null, attributions: [] }]);
     expect(Number.isFinite(explanations[0]?.score)).toBe(true);
     built.dispose();
