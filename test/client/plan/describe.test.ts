@@ -75,3 +75,18 @@ describe("the plan in plain words", () => {
     expect(words({})).toContain("Allowed, once a person has approved it.");
   });
 });
+
+test("says what is trained of the model, and what of it stays at the site", () => {
+  const training = { trainable: "adapters", adapters: { rank: 8, full: ["heads"] }, personal: ["norms", "scene"] };
+  const text = words({ ...hospital, training });
+  for (const part of [
+    "low-rank adapters of its kernels (rank 8), and its heads change",
+    "keeps its own norms, scene: trained here, used here, and never sent",
+    "file names, or this site's own norms, scene of the model.",
+  ]) {
+    expect(text).toContain(part);
+  }
+  expect(words(hospital)).not.toContain("own norms");
+  const base = { sha256: "0".repeat(64), bytes: 10 };
+  expect(words({ ...hospital, model: { init: "./base", base } })).toContain("weights of an earlier release");
+});
