@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option("--per-site <n>", "generated pictures per site", positive, 32)
     .option("--local-steps <n>", "optimizer steps of a client in a round; default 30, with --data 60", positive)
     .option("--seed <n>", "seed of everything random in training", integer, 7)
-    .option("--init <dir>", "release folder whose weights training begins with; random unless given")
+    .option("--init <dir>", "release folder whose weights training begins with, or random, or pretrained")
     .option("--set <settings...>", "any other field of federation.yaml, such as training.personal=[norms]")
     .addOption(
       new Option("--secure-aggregation <mode>").choices(["malicious", "semi-honest", "off"]).default("malicious"),
@@ -62,7 +62,9 @@ async function run(options: DemoOptions): Promise<void> {
         seed: options.seed,
         mode: options.secureAggregation,
         out: resolve(options.out),
-        ...(options.init !== undefined && { init: resolve(options.init) }),
+        ...(options.init !== undefined && {
+          init: /^(random|pretrained)$/.test(options.init) ? options.init : resolve(options.init),
+        }),
         settled: (config) => withSettings(config, options.set),
         onStatus: show.status,
         onRound: (round) => {

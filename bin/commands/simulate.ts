@@ -86,7 +86,7 @@ function shared(command: Command): Command {
     .option("--seed <n>", "seed of everything random in training", integer)
     .option("--model <name>", "model of the table, or the .yaml file of a model of your own")
     .option("--preset <name>", "nano, tiny, small or base")
-    .option("--init <dir>", "release folder whose weights training begins with; random unless given")
+    .option("--init <dir>", "release folder whose weights training begins with, or random, or pretrained")
     .option("--size <pixels>", "height and width the model works at", integer)
     .option("--modalities <list>", "modalities to use, such as rgb,depth; the others are withheld")
     .option("--local-steps <n>", "optimizer steps of a client in a round", positive)
@@ -152,7 +152,9 @@ async function standard(
   labels: FederationConfig["labels"],
 ): Promise<FederationConfig> {
   const { model, preset, init } = options;
-  const begin = init === undefined ? { name: model ?? "allulook4" } : { name: model, preset, init: resolve(init) };
+  const fresh = { name: model ?? "allulook4", ...(preset !== undefined && { preset }) };
+  const word = init === "random" || init === "pretrained";
+  const begin = init === undefined ? fresh : word ? { ...fresh, init } : { name: model, preset, init: resolve(init) };
   const raw = { federation, labels, model: /\.ya?ml$/.test(model ?? "") ? { init: model } : begin };
   const config = parseConfig(federationConfig, await completeConfig(raw, process.cwd(), "options"), "options");
   const { name, own } = config.model;
@@ -229,7 +231,6 @@ const ELSEWHERE = {
   "input.size": "--size",
   "model.name": "--model",
   "model.preset": "--preset",
-  "model.init": "--init",
 };
 
 function partitioner(text: string, seed: number): Partitioner {
