@@ -153,8 +153,8 @@ async function standard(
 ): Promise<FederationConfig> {
   const { model, preset, init } = options;
   const fresh = { name: model ?? "allulook4", ...(preset !== undefined && { preset }) };
-  const word = init === "random" || init === "pretrained";
-  const begin = init === undefined ? fresh : word ? { ...fresh, init } : { name: model, preset, init: resolve(init) };
+  const begin =
+    init === undefined ? fresh : isStart(init) ? { ...fresh, init } : { name: model, preset, init: resolve(init) };
   const raw = { federation, labels, model: /\.ya?ml$/.test(model ?? "") ? { init: model } : begin };
   const config = parseConfig(federationConfig, await completeConfig(raw, process.cwd(), "options"), "options");
   const { name, own } = config.model;
@@ -191,7 +191,11 @@ function configured(
   const raw = {
     ...base,
     seed: fixed.seed,
-    model: { ...withoutStart(base.model), ...(options.preset !== undefined && { preset: options.preset }) },
+    model: {
+      ...withoutStart(base.model),
+      ...(options.preset !== undefined && { preset: options.preset }),
+      ...(isStart(options.init) && { init: options.init }),
+    },
     input: {
       size: options.size === undefined ? input.size : [options.size, options.size],
       modalities: options.modalities?.split(",") ?? input.modalities,
@@ -220,7 +224,7 @@ function configured(
     },
   };
   return checkFederationConfig(
-    parseConfig(federationConfig, withSettings(raw, options.set, ELSEWHERE), options.config ?? "options"),
+    parseConfig(federationConfig, withSettings(raw, options.set, elsewhere(options.set)), options.config ?? "options"),
     options.config ?? "options",
   ).config;
 }
@@ -232,6 +236,18 @@ const ELSEWHERE = {
   "model.name": "--model",
   "model.preset": "--preset",
 };
+
+/** A file or folder of model.init is read before, too. */
+function elsewhere(set: readonly string[] = []): Readonly<Record<string, string>> {
+  return set.some((setting) => /^model\.init=(pretrained|random)$/.test(setting))
+    ? ELSEWHERE
+    : { ...ELSEWHERE, "model.init": "--init" };
+}
+
+/** A word that `--init` takes instead of a folder. */
+function isStart(init: string | undefined): boolean {
+  return init === "pretrained" || init === "random";
+}
 
 function partitioner(text: string, seed: number): Partitioner {
   if (text === "site") return { by: "site" };

@@ -30,7 +30,7 @@ authority: ${authority}
 model:
   name: allulook4
   preset: nano # nano | tiny | small | base
-  # What it begins with: weights that ship with allulook (nano, tiny), trained on generated pictures; or init: random, or
+  # What it begins with: weights that ship with allulook (nano), trained on generated pictures; or init: random, or
   # the folder of a release to go on from, such as init: ./base/releases/5.
 
 # The label space of all sites; each site maps its own names onto it.
