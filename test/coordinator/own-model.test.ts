@@ -129,7 +129,6 @@ describe("a model of one's own in federation.yaml", () => {
 describe("what is wrong is named", () => {
   test.each([
     ["an unknown field", { "small.yaml": `${YAML}epochs: 3\n` }, "CONFIG_INVALID", /epochs/],
-    ["an unknown loss", { "small.yaml": YAML.replace("[dice]", "[hope]") }, "CONFIG_INVALID", /losses.segmentation/],
     [
       "an unknown metric",
       { "small.yaml": YAML.replace("metrics: [dice]", "metrics: [joy]") },
