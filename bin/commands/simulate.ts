@@ -14,6 +14,7 @@ import type { Head } from "../../shared/release/scores.ts";
 import { arrange, labelsOfFolders, pooled, withoutLabels } from "../../simulations/arrange.ts";
 import { alone } from "../../simulations/central.ts";
 import { generatedData } from "../../simulations/generated-data.ts";
+import { learnedLabels } from "../../simulations/learned-labels.ts";
 import type { Partitioner } from "../../simulations/partition/partition.ts";
 import { report as reportSchema } from "../../simulations/report/schema.ts";
 import { run, SETUP_FILE, setupFile, type RunSetting } from "../../simulations/run.ts";
@@ -159,22 +160,7 @@ async function standard(
   const config = parseConfig(federationConfig, await completeConfig(raw, process.cwd(), "options"), "options");
   const { name, own } = config.model;
   const heads: ReadonlySet<Head> = own === undefined ? new Set(factsOf(name)?.heads) : headsOf(own);
-  const learned = <T>(head: Head, names: T, none: T) => (heads.has(head) ? names : none);
-  return {
-    ...config,
-    labels: {
-      detection: learned("detection", labels.detection, []),
-      segmentation: learned("segmentation", labels.segmentation, []),
-      scene: learned("scene", labels.scene, []),
-      depth: learned("depth", depthFor(name, labels.depth), { kind: "none" }),
-    },
-  };
-}
-
-/** Metric depth is learned as relative depth by a model whose losses know neither scale nor shift. */
-function depthFor(name: string, depth: FederationConfig["labels"]["depth"]): FederationConfig["labels"]["depth"] {
-  const only = factsOf(name)?.depth;
-  return depth.kind === "metric" && only !== undefined ? { kind: only } : depth;
+  return { ...config, labels: learnedLabels(name, heads, labels) };
 }
 
 /** The base configuration, with what the options say instead; `given`: it stands in a federation.yaml. */

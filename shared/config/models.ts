@@ -17,6 +17,17 @@ interface ModelFacts {
 
 const RGB = { modalities: ["rgb"] } as const;
 
+/** With and without a network for the edges beside it. */
+const DEPTH_2D = {
+  heads: ["depth"],
+  modalities: ["rgb"],
+  multiple: 4,
+  defaults: {
+    input: { size: [32, 32], ...RGB },
+    training: { optimizer: { name: "adam", learningRate: 0.01 }, losses: { depth: ["l2"], weights: "fixed" } },
+  },
+} as const;
+
 const MODEL_FACTS = {
   allulook4: {
     heads: ["detection", "segmentation", "depth", "scene"],
@@ -62,24 +73,8 @@ const MODEL_FACTS = {
       },
     },
   },
-  "depth-2d": {
-    heads: ["depth"],
-    modalities: ["rgb"],
-    multiple: 4,
-    defaults: {
-      input: { size: [32, 32], ...RGB },
-      training: { optimizer: { name: "adam", learningRate: 0.01 }, losses: { depth: ["l2"], weights: "fixed" } },
-    },
-  },
-  "depth-2d-edges": {
-    heads: ["depth"],
-    modalities: ["rgb"],
-    multiple: 4,
-    defaults: {
-      input: { size: [32, 32], ...RGB },
-      training: { optimizer: { name: "adam", learningRate: 0.01 }, losses: { depth: ["l2"], weights: "fixed" } },
-    },
-  },
+  "depth-2d": DEPTH_2D,
+  "depth-2d-edges": DEPTH_2D,
 } as const satisfies Record<string, ModelFacts>;
 
 export type ModelName = keyof typeof MODEL_FACTS;

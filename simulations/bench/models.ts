@@ -18,6 +18,7 @@ import { federationConfig, type FederationConfig } from "../../shared/config/fed
 import { factsOf, type ModelName, withModelDefaults } from "../../shared/config/models.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import { generatedData } from "../generated-data.ts";
+import { learnedLabels } from "../learned-labels.ts";
 import { ROOM_LABELS } from "../scenarios/labels.ts";
 import { median } from "./clock.ts";
 import { engineConvolutions } from "./engine.ts";
@@ -87,16 +88,7 @@ export async function measureModel(name: ModelName, preset: string): Promise<Fig
 }
 
 function configOf(name: ModelName, preset: string): FederationConfig {
-  const heads = new Set(factsOf(name)?.heads);
   const raw = { federation: "bench", model: { name, preset }, training: { batchSize: BATCH } };
   const config = federationConfig.parse(withModelDefaults(raw));
-  return {
-    ...config,
-    labels: {
-      detection: heads.has("detection") ? ROOM_LABELS.detection : [],
-      segmentation: heads.has("segmentation") ? ROOM_LABELS.segmentation : [],
-      scene: heads.has("scene") ? ROOM_LABELS.scene : [],
-      depth: { kind: factsOf(name)?.depth ?? "metric" },
-    },
-  };
+  return { ...config, labels: learnedLabels(name, new Set(factsOf(name)?.heads), ROOM_LABELS) };
 }
