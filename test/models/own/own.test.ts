@@ -251,6 +251,12 @@ describe("what is refused", () => {
     );
   });
 
+  test("a loss that no table has, by name", async () => {
+    const training = { losses: { segmentation: ["hope"] } };
+    await refused(own(), "MODEL_PART", { training });
+    await expect(openModel(configOf(own(), { training }), 7)).rejects.toThrow(/losses\.segmentation.*hope/);
+  });
+
   test("inputs and outputs that are not what the YAML says", async () => {
     const rgb = { modality: "rgb", values: "unit" } as const;
     await refused(own({ inputs: { photo: rgb } }), "MODEL_INTERFACE");
