@@ -6,7 +6,7 @@ import type { SiteConfig } from "../shared/config/site.ts";
 import { CodedError, isCoded } from "../shared/errors.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
-import { writeFileDurably } from "../shared/node/files.ts";
+import { removeUnfinished, writeFileDurably } from "../shared/node/files.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
 import { lockFolder } from "../shared/node/lock.ts";
 import { MaskPool } from "../shared/node/mask-pool.ts";
@@ -98,6 +98,7 @@ export async function createClient(
   const { paths, config, identity, signingKey } = site;
   const unlock = await lockFolder(paths.lock, "SITE_LOCKED");
   try {
+    for (const written of [paths.state, paths.checkpoints, paths.personal]) await removeUnfinished(written);
     const certificate = await certified(site, log, signal);
     applyCpuPolicy(config.policy.cpu);
     const crypto = withVerificationCache(new NodeCrypto());

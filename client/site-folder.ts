@@ -31,6 +31,7 @@ export interface SitePaths {
   readonly root: string;
   readonly config: string;
   readonly signingKey: string;
+  readonly state: string;
   readonly identity: string;
   readonly plan: string;
   readonly approvals: string;
@@ -53,6 +54,7 @@ export function sitePaths(root: string): SitePaths {
     config: join(root, "site.yaml"),
     signingKey: join(root, "signing.key"),
     identity: join(root, "identity.json"),
+    state,
     plan: join(state, "plan.json"),
     approvals: join(state, "approvals.jsonl"),
     rounds: join(state, "rounds.jsonl"),

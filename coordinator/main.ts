@@ -18,7 +18,7 @@ import type { FederationConfig } from "../shared/config/federation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
-import { writeFileDurably } from "../shared/node/files.ts";
+import { removeUnfinished, writeFileDurably } from "../shared/node/files.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
 import { lockFolder } from "../shared/node/lock.ts";
 import { boxSecretOfSeed } from "../shared/secagg/box-key.ts";
@@ -77,6 +77,7 @@ export async function openCoordinator(
     if (base !== null) await blobs.put(base);
     const releases = join(folder, "releases");
     const transcripts = join(folder, "transcripts");
+    await removeUnfinished(transcripts);
     let revocations: RevocationList | null = await federation.revocations();
     // A member that joins again with new keys has its old certificate revoked.
     members.onChange(() => {

@@ -1,7 +1,9 @@
 /** Durable small files: a reader sees the old content or the new one, never a part. */
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { randomBytes } from "node:crypto";
+
+const UNFINISHED = /\.[0-9a-f]{12}\.tmp$/;
 
 /** Writes and syncs a temporary file beside `path`, renames it, syncs the folder. `mode` as in chmod. */
 export async function writeFileDurably(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
@@ -29,12 +31,21 @@ export async function writeFileDurably(path: string, data: string | Uint8Array, 
   }
 }
 
+/** Removes what writes of a killed process left in `folder`; nobody may be writing there. No such folder: nothing. */
+export async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(ifMissing([] as string[])))
+    if (UNFINISHED.test(name)) await rm(join(folder, name), { force: true });
+}
+
 /** The file's text, or null when there is none. */
 export async function readTextIfAny(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+  return readFile(path, "utf8").catch(ifMissing(null));
+}
+
+/** For a rejected file operation: `value` where there is no such file, else the error. */
+function ifMissing<T>(value: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === "ENOENT") return value;
     throw error;
-  }
+  };
 }
