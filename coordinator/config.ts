@@ -14,6 +14,7 @@ import { HEAD_METRICS, HEADS, type Head } from "../shared/release/scores.ts";
 import { checkThresholds } from "../shared/secagg/thresholds.ts";
 import { completeConfig } from "./own-model.ts";
 import { withTeacher } from "./teacher.ts";
+import { checkAggregation } from "./aggregate/robust/config.ts";
 import { checkTrainingFeatures } from "./training-features.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
@@ -59,6 +60,7 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
     checkModelName(config);
     const tolerated = checkCohort(config);
     checkSums(config);
+    checkAggregation(config);
     parseSchedule(config.schedule.every);
     checkStopRule(config);
     checkTraining(config);

@@ -15,7 +15,8 @@ import type { CoordinatorParts } from "./round/parts.ts";
 import { roundReport } from "./round/report.ts";
 import type { Rules } from "./round/rules.ts";
 import type { Effect, FederationState, MaskedInput, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
-import { SumDesk } from "./round/sum-desk.ts";
+import { robustRule } from "./aggregate/robust/rules.ts";
+import { SumDesk, type Robustness } from "./round/sum-desk.ts";
 import { currentSum } from "./round/transition.ts";
 import { shapeOf, shapesOf, Work, type Shapes } from "./round/work.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
@@ -229,6 +230,7 @@ function blobsInUse({ chain, config }: CoordinatorParts, state: FederationState)
 class Desks {
   readonly #parts: CoordinatorParts;
   readonly #shapes: Shapes;
+  readonly #robustness: Robustness | null;
   readonly #keys: Map<ClientName, Uint8Array> = new Map();
   #desk: { readonly sid: Sha256; readonly desk: SumDesk } | null = null;
   #revoked: { readonly list: object; readonly serials: ReadonlySet<string> } | null = null;
@@ -236,6 +238,8 @@ class Desks {
   constructor(parts: CoordinatorParts, shapes: Shapes) {
     this.#parts = parts;
     this.#shapes = shapes;
+    const rule = robustRule(parts.config.aggregation);
+    this.#robustness = rule === null ? null : { rules: shapes.training, rule };
   }
 
   of(sum: Sum | SumComplete): SumDesk {
@@ -251,7 +255,8 @@ class Desks {
       trust: () => this.#trust(),
       keyOf: (name: ClientName) => this.#keyOf(name),
     };
-    const desk = new SumDesk(own, { ...sum.session, sid: sum.sid }, shape);
+    const robustness = sum.session.purpose === "training" ? this.#robustness : null;
+    const desk = new SumDesk(own, { ...sum.session, sid: sum.sid }, shape, robustness);
     this.#desk = { sid: sum.sid, desk };
     return desk;
   }

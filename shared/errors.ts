@@ -122,6 +122,8 @@ export const ERRORS = {
   SECAGG_SECRET_FALSE: "A reconstructed secret is not the one that was committed to; the message names who lied.",
   SECAGG_SHARES_FEW: "Too few shares to take a mask away; the attempt fails.",
   STATISTIC_INVALID: "A count or loss to be summed is no number that fits; the client leaves the round.",
+  UPDATE_IMPOSSIBLE:
+    "A client's update is none that an honest client can send; it is left out of the round. Look at it.",
   AGGREGATE_WEIGHT: "The sum's total weight is impossible for these survivors; the round is discarded.",
   AGGREGATE_RANGE: "The sum is outside of what honest clients can produce; the round is discarded.",
   AGGREGATE_NORM: "The mean update is longer than the clipping norm allows; the round is discarded.",

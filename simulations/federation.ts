@@ -113,7 +113,8 @@ export async function simulateFederation(
   const blobs = new MemoryBlobs();
   for (const [hash, bytes] of setting.saved?.blobs ?? []) blobs.adopt(hash, bytes);
   const { wordBits, mode } = config.secureAggregation;
-  const vectors = new SharedVectors(wordBits, mode === "off" ? 0 : availableParallelism());
+  const apart = config.aggregation.rule !== "mean";
+  const vectors = new SharedVectors(wordBits, mode === "off" ? 0 : availableParallelism(), undefined, apart);
   const network = new InMemoryNetwork({ blobs, vectors, countMessages: setting.countMessages ?? false });
   const chain = await ReleaseChain.open({
     federation: members.federation,

@@ -18,12 +18,15 @@ interface Running {
   readonly added: Set<Sha256>;
   words: Words | null;
   taken: boolean;
+  /** Where vectors are kept apart. */
+  readonly kept: Map<Sha256, Words>;
 }
 
 export class SharedVectors implements HandedVectors {
   readonly #wordBits: WordBits;
   readonly #least: number;
   readonly #mostBytes: number;
+  readonly #apart: boolean;
   readonly #Memory: ArrayBufferConstructor | SharedArrayBufferConstructor;
   /** Memory that nobody uses. */
   #free: ArrayBufferLike[] = [];
@@ -36,9 +39,11 @@ export class SharedVectors implements HandedVectors {
   /**
    * @param threads that mask vectors, 0: none; memory that is not shared is copied faster
    * @param mostBytes of vectors that are made at a time, where that is more than one for each thread and one besides
+   * @param apart keep the vectors of a session beside each other, for a rule that looks at each
    */
-  constructor(wordBits: WordBits, threads: number, mostBytes = MOST_BYTES) {
+  constructor(wordBits: WordBits, threads: number, mostBytes = MOST_BYTES, apart = false) {
     this.#wordBits = wordBits;
+    this.#apart = apart;
     this.#least = threads + 1;
     this.#mostBytes = mostBytes;
     this.#Memory = threads > 0 ? SharedArrayBuffer : ArrayBuffer;
@@ -82,16 +87,30 @@ export class SharedVectors implements HandedVectors {
     }
     if (running.added.size > names.length) throw new Error("a vector was added that does not count");
     running.taken = true;
+    for (const [i, vector] of [...running.kept.values()].entries())
+      if (i > 0) addBytes(running.words, bytesOf(vector), 1);
     return running.words;
+  }
+
+  each(sid: string, names: readonly Sha256[]): readonly Words[] {
+    const running = this.#session(sid);
+    for (const name of names) this.#add(running, name);
+    return names.map((name) => {
+      const vector = running.kept.get(name);
+      if (vector !== undefined) return vector;
+      throw new CodedError("WIRE_HASH", "a vector that was handed over is no longer there", { sid });
+    });
   }
 
   /** When another session begins, the memory of the sum before is free and what never counted is of no more use. */
   #session(sid: string): Running {
     if (this.#running?.sid === sid) return this.#running;
-    if (this.#running?.words) this.#free.push(this.#running.words.buffer);
+    const before = this.#running;
+    const vectors = before === null ? [] : before.kept.size > 0 ? [...before.kept.values()] : [before.words];
+    for (const vector of vectors) if (vector !== null) this.#free.push(vector.buffer);
     // What came last may already be the new session's: it is heard of before anything of it counts.
     for (const [name, { during }] of this.#given) if (during !== this.#running) this.#given.delete(name);
-    this.#running = { sid, added: new Set(), words: null, taken: false };
+    this.#running = { sid, added: new Set(), words: null, taken: false, kept: new Map() };
     return this.#running;
   }
 
@@ -100,9 +119,10 @@ export class SharedVectors implements HandedVectors {
     if (vector === undefined) return;
     this.#given.delete(name);
     running.added.add(name);
+    if (this.#apart) running.kept.set(name, vector);
     if (running.words === null) {
       running.words = vector;
-    } else {
+    } else if (!this.#apart) {
       addBytes(running.words, bytesOf(vector), 1);
       this.#free.push(vector.buffer);
     }

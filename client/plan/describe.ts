@@ -113,6 +113,7 @@ function whatLeaves(plan: TrainingPlan): string[] {
 
 function howProtected(plan: TrainingPlan): string[] {
   const { mode } = plan.secureAggregation;
+  const { rule } = plan.aggregation;
   const aggregation = {
     malicious:
       "Secure aggregation, malicious coordinator: the change is masked; the coordinator learns only the sum over the sites, even if it cheats.",
@@ -122,6 +123,9 @@ function howProtected(plan: TrainingPlan): string[] {
   }[mode];
   return [
     aggregation,
+    ...(rule === "mean"
+      ? []
+      : [`Changes are compared with each other, so that bad sites move the model little (${rule}).`]),
     "No differential privacy: the trained model itself may reveal something about the data it learned from.",
     plan.authority === "offline"
       ? "Members are certified by an authority key that the coordinator does not hold."

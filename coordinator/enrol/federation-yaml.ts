@@ -51,6 +51,10 @@ training:
 
 strategy: { name: fedavg } # fedavg | fedprox | fedadam | fedyogi | fedadagrad
 
+# How the sites' updates become one. mean, or a rule that bad sites cannot move far, where the coordinator is trusted with
+# single updates: krum | multiKrum | bulyan | median | trimmedMean | geometricMedian | normClipping | centredClipping
+aggregation: { rule: mean }
+
 schedule:
   rounds: 20
   every: continuous # continuous | manual (allulook resume --now) | an interval (6h) | a window ("Mon-Fri 19:00-06:00 Europe/Berlin")

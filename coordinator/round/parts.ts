@@ -70,6 +70,8 @@ export interface HandedVectors {
    * they are not to be had.
    */
   sum(sid: string, vectors: readonly Sha256[]): Words;
+  /** These vectors themselves, where they were kept apart; not to be changed, and as lasting. WIRE_HASH as above. */
+  each(sid: string, vectors: readonly Sha256[]): readonly Words[];
 }
 
 export interface CoordinatorParts {

@@ -14,6 +14,11 @@ import {
   type AdmittedUnmask,
 } from "../aggregate/admit.ts";
 import { announce, announcement } from "../aggregate/announce.ts";
+import type { AggregateRules } from "../aggregate/decode.ts";
+import type { VectorReader } from "../aggregate/robust/judge.ts";
+import { sealedReader, wordsReader } from "../aggregate/robust/readers.ts";
+import type { RobustRule } from "../aggregate/robust/rules.ts";
+import { robustTotal } from "../aggregate/robust/total.ts";
 import { addSealed } from "../aggregate/sealed-sum.ts";
 import { applyMasks, secureSum } from "../aggregate/secure-sum.ts";
 import { remainingMasks } from "../aggregate/unmask.ts";
@@ -31,7 +36,7 @@ import { COORDINATOR, openSigned, parsePayload, statementOf, type SignedStep } f
 import { blobSource } from "./blob-source.ts";
 import type { HandedVectors } from "./parts.ts";
 import { names } from "./phases/phase.ts";
-import type { ByClient, CheckingConsistency, Exclusion, Sum, SumComplete, Unmasking } from "./state.ts";
+import type { ByClient, CheckingConsistency, Exclusion, MaskedInput, Sum, SumComplete, Unmasking } from "./state.ts";
 
 export interface DeskParts {
   readonly crypto: CryptoPort;
@@ -52,6 +57,12 @@ export interface VectorShape {
   readonly words: number;
 }
 
+/** Where single updates are visible and one rule makes them one. */
+export interface Robustness {
+  readonly rules: AggregateRules;
+  readonly rule: RobustRule;
+}
+
 export interface Total {
   readonly words: Words;
   readonly survivors: readonly ClientName[];
@@ -63,6 +74,7 @@ export class SumDesk {
   readonly #parts: DeskParts;
   readonly #session: Session;
   readonly #shape: VectorShape;
+  readonly #robustness: Robustness | null;
   // What was admitted, by the very message: another one that was sent meanwhile never stands in for the recorded one.
   readonly #shares = new WeakMap<SignedStep, AdmittedShares>();
   readonly #reveals = new WeakMap<SignedStep, AdmittedUnmask>();
@@ -70,10 +82,11 @@ export class SumDesk {
   #members: Members | null = null;
   #digest: Sha256 | null = null;
 
-  constructor(parts: DeskParts, session: Session, shape: VectorShape) {
+  constructor(parts: DeskParts, session: Session, shape: VectorShape, robustness: Robustness | null = null) {
     this.#parts = parts;
     this.#session = session;
     this.#shape = shape;
+    this.#robustness = robustness;
   }
 
   /** Bytes of one client's upload. */
@@ -135,8 +148,9 @@ export class SumDesk {
     return written;
   }
 
-  /** The sum of the survivors' vectors. SECAGG_SECRET_FALSE, SECAGG_SHARES_FEW, WIRE_HASH. */
+  /** The sum of the survivors' vectors, or what a robust rule puts in its place. SECAGG_SECRET_FALSE, SECAGG_SHARES_FEW, WIRE_HASH, ROUND_TOO_FEW. */
   async total(sum: SumComplete): Promise<Total> {
+    if (this.#robustness !== null) return this.#totalRobust(sum, this.#robustness);
     const { crypto, blobs, handed, pause } = this.#parts;
     const survivors = names(sum.inputs);
     const vectors = survivors.flatMap((name) => sum.inputs[name] ?? []);
@@ -238,6 +252,33 @@ export class SumDesk {
       });
     }
     return input.hash;
+  }
+
+  async #totalRobust(sum: SumComplete, { rules, rule }: Robustness): Promise<Total> {
+    const { pause } = this.#parts;
+    const { words, survivors, rejected } = await robustTotal(rules, rule, this.#readers(sum), sum.minSurvivors, pause);
+    const exclusions = [...rejected].map(([client, { code, message }]) => [
+      client,
+      { code, message, at: sum.since, lasting: true },
+    ]);
+    return { words, survivors, rejected: Object.fromEntries(exclusions) as ByClient<Exclusion> };
+  }
+
+  #readers(sum: SumComplete): VectorReader[] {
+    const { crypto, blobs, keys, handed } = this.#parts;
+    const inputs = names(sum.inputs).map((client) => ({ client, input: sum.inputs[client] as MaskedInput }));
+    if (handed === null) {
+      return inputs.map(({ client, input: { vector, bytes } }) =>
+        sealedReader(crypto, { sid: sum.sid, client, key: keys.box }, this.#shape.wordBits, () =>
+          blobSource(blobs, vector, bytes),
+        ),
+      );
+    }
+    const vectors = handed.each(
+      sum.sid,
+      inputs.map(({ input }) => input.vector),
+    );
+    return inputs.map(({ client }, i) => wordsReader(client, vectors[i] as Words));
   }
 
   /** One vector at a time; one that does not open is left out alone. */

@@ -1,5 +1,6 @@
 /** Schema of federation.yaml. Cross-field checks (headroom, thresholds) are in `coordinator/config.ts`. */
 import { z } from "zod";
+import { aggregation } from "./aggregation.ts";
 import { augmentation } from "./augmentation.ts";
 import { baseRef } from "./base.ts";
 import { curriculum } from "./curriculum.ts";
@@ -164,6 +165,8 @@ export const federationConfig = z.strictObject({
     })
     .prefault({}),
   strategy: strategy.prefault({ name: "fedavg" }),
+  /** How the clients' updates become one: their mean, or a rule that bad clients cannot move far. */
+  aggregation: aggregation.prefault({ rule: "mean" }),
   schedule: z
     .strictObject({
       rounds: z.int().min(1).max(1_000_000).default(20),

@@ -86,16 +86,51 @@ export function* openChunks(
   coordinatorKey: AgreementKey,
   sealed: Uint8Array,
 ): Generator<Uint8Array> {
-  const length = plainLength(sender, sealed.length);
-  const publicKey = sealed.slice(0, HEAD);
-  const key = keyOf(crypto, sid, sender, coordinatorKey.agree(publicKey), publicKey, coordinatorKey.publicKey);
-  const chunks = Math.max(1, Math.ceil(length / CHUNK));
+  const chunks = chunksOf(sender, sealed.length);
+  const open = opener(crypto, sid, sender, coordinatorKey, sealed.slice(0, HEAD), chunks);
   for (let i = 0; i < chunks; i++) {
-    const chunk = sealed.subarray(HEAD + i * (CHUNK + TAG), HEAD + (i + 1) * (CHUNK + TAG));
-    const plaintext = crypto.aeadOpen(key, nonceOf(i, i === chunks - 1), chunk, NOTHING);
-    if (!plaintext) throw unreadable(sender);
-    yield plaintext;
+    yield open(i, sealed.subarray(HEAD + i * (CHUNK + TAG), HEAD + (i + 1) * (CHUNK + TAG)));
   }
+}
+
+/** As {@link openChunks}, of bytes that are read front to back. */
+export async function* openStream(
+  crypto: CryptoPort,
+  sid: string,
+  sender: string,
+  coordinatorKey: AgreementKey,
+  sealed: {
+    readonly byteLength: number;
+    read(at: number, byteLength: number): Promise<Uint8Array> | Uint8Array;
+  },
+): AsyncGenerator<Uint8Array> {
+  const chunks = chunksOf(sender, sealed.byteLength);
+  const open = opener(crypto, sid, sender, coordinatorKey, (await sealed.read(0, HEAD)).slice(), chunks);
+  for (let i = 0; i < chunks; i++) {
+    const at = HEAD + i * (CHUNK + TAG);
+    yield open(i, await sealed.read(at, Math.min(CHUNK + TAG, sealed.byteLength - at)));
+  }
+}
+
+function chunksOf(sender: string, sealedBytes: number): number {
+  return Math.max(1, Math.ceil(plainLength(sender, sealedBytes) / CHUNK));
+}
+
+/** Opens the chunk of that number; WIRE_HASH, SECAGG_KEY_WEAK name the sender. */
+function opener(
+  crypto: CryptoPort,
+  sid: string,
+  sender: string,
+  coordinatorKey: AgreementKey,
+  publicKey: Uint8Array,
+  chunks: number,
+): (chunk: number, sealed: Uint8Array) => Uint8Array {
+  const key = keyOf(crypto, sid, sender, coordinatorKey.agree(publicKey), publicKey, coordinatorKey.publicKey);
+  return (chunk, sealed) => {
+    const plaintext = crypto.aeadOpen(key, nonceOf(chunk, chunk === chunks - 1), sealed, NOTHING);
+    if (!plaintext) throw unreadable(sender);
+    return plaintext;
+  };
 }
 
 function plainLength(sender: string, sealedBytes: number): number {

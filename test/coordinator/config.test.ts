@@ -165,4 +165,22 @@ describe("federation.yaml", () => {
       message: expect.stringContaining("/nowhere/federation.yaml"),
     });
   });
+
+  test("a robust rule needs a trusted coordinator and as many updates as its paper says", () => {
+    const off = "secureAggregation: { mode: off }\n";
+    const head = `federation: wards\n${LABELS}`;
+    const hidden = failure(`${head}aggregation: { rule: krum }\n`);
+    expect([hidden.code, hidden.details["field"]]).toEqual(["CONFIG_INVALID", "aggregation.rule"]);
+    for (const [rule, needed] of [
+      ["krum", 5],
+      ["multiKrum", 5],
+      ["bulyan", 7],
+    ] as const) {
+      const survivors = (n: number) => `schedule: { minSurvivors: ${n}, cohort: { min: ${n} } }\n`;
+      const few = failure(`${head}${off}${survivors(needed - 1)}aggregation: { rule: ${rule}, attackers: 1 }\n`);
+      expect([few.code, few.details["field"]]).toEqual(["CONFIG_INVALID", "schedule.minSurvivors"]);
+      expect(few.message).toContain(`at least ${needed}`);
+      parseFederationConfig(`${head}${off}${survivors(needed)}aggregation: { rule: ${rule}, attackers: 1 }\n`);
+    }
+  });
 });

@@ -1,0 +1,75 @@
+/**
+ * What a trusted coordinator, which sees single updates, can tell of one: whether an honest client can have sent it. The
+ * client would have made it by `client/update/encode.ts`.
+ */
+import { CodedError } from "../../../shared/errors.ts";
+import type { ClientName } from "../../../shared/ids.ts";
+import { signedView } from "../../../shared/quantize/fixed-point.ts";
+import type { Words } from "../../../shared/secagg/mask.ts";
+import type { AggregateRules } from "../decode.ts";
+
+/** One client's vector, read from the beginning as often as wanted, in pieces that begin where those of all others do. */
+export interface VectorReader {
+  readonly client: ClientName;
+  pieces(): AsyncIterable<Words> | Iterable<Words>;
+}
+
+/** What comes after the coordinates: the weight, then the statistics. */
+export interface Judged {
+  readonly weight: number;
+  readonly tail: Words;
+}
+
+/** UPDATE_IMPOSSIBLE names the client and what is wrong; UPDATE_SHAPE, and whatever reading throws. */
+export async function judge(rules: AggregateRules, vector: VectorReader): Promise<Judged> {
+  const { layout, fixed, clipNorm } = rules;
+  const { client } = vector;
+  const tail: Words[] = [];
+  let at = 0;
+  let largest = 0;
+  let squares = 0;
+  for await (const words of vector.pieces()) {
+    const values = signedView(words.subarray(0, Math.max(0, layout.coordinates - at)));
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] as number;
+      largest = Math.max(largest, Math.abs(value));
+      squares += value * value;
+    }
+    if (values.length < words.length) tail.push(words.slice(values.length));
+    at += words.length;
+  }
+  if (at !== layout.words) {
+    const details = { client, expected: layout.words, got: at };
+    throw new CodedError("UPDATE_SHAPE", `the vector of ${client} has ${at} words, expected ${layout.words}`, details);
+  }
+  const [first] = tail;
+  const whole = tail.length === 1 && first !== undefined ? first : joined(tail);
+  const weight = whole[0] as number;
+  const impossible = (what: string, expected: unknown, got: unknown): CodedError =>
+    new CodedError("UPDATE_IMPOSSIBLE", `${client}: ${what} is ${String(got)}, expected ${String(expected)}`, {
+      client,
+      expected,
+      got,
+    });
+  if (weight < 1 || weight > fixed.maxWeight) throw impossible("its weight", `1 to ${fixed.maxWeight}`, weight);
+  if (largest > fixed.qMax * weight) throw impossible("its largest coordinate", fixed.qMax * weight, largest);
+  const norm = Math.sqrt(squares) / (fixed.scale * weight);
+  // Every q is rounded by at most half a step.
+  const limit = clipNorm === null ? Infinity : clipNorm + (0.5 / fixed.scale) * Math.sqrt(layout.coordinates);
+  if (norm > limit * (1 + 1e-6)) throw impossible("its norm", clipNorm, norm);
+  const limb = whole.subarray(1).find((word) => word >= 2 ** layout.limbs.bits);
+  if (limb !== undefined) throw impossible("a part of a statistic", `below 2^${layout.limbs.bits}`, limb);
+  return { weight, tail: whole };
+}
+
+function joined(parts: readonly Words[]): Words {
+  const [first] = parts;
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const out = first instanceof Uint16Array ? new Uint16Array(length) : new Uint32Array(length);
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
