@@ -60,7 +60,8 @@ describe.each(["krum", "bulyan", "median", "centredClipping"])("%s", (rule) => {
       observer: { round: (report) => void reports.push(report) },
     });
     expect(paramsHash).toBe(world.chain.newest?.link.paramsHash);
-    expect(reports.map(({ status, survivors }) => [status, survivors])).toEqual(Array(3).fill(["completed", CLIENTS]));
+    expect(reports.map(({ status }) => status)).toEqual(["completed", "completed", "completed"]);
+    expect(reports.every(({ survivors }) => survivors === CLIENTS)).toBe(true);
   });
 });
 
