@@ -36,7 +36,11 @@ export class ClientSession {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.#sender = new Sender(parts.transport, parts.outbox);
-    this.#judge = new Judge(parts.crypto, parts.pinned, parts.revocations);
+    this.#judge = new Judge(parts.crypto, parts.pinned, {
+      revocations: parts.revocations ?? { held: null, keep: () => {} },
+      told: parts.told ?? null,
+      allowRestored: parts.policy.allowRestored,
+    });
     this.#finished = openFinished();
     const events = {
       left: (why: string) => {

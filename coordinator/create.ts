@@ -4,17 +4,18 @@ import { canonicalJson } from "../shared/canonical.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
 import { verifyRevocationList, type Trust } from "../shared/secagg/certificate.ts";
-import { encodeTuple, toBase64 } from "../shared/secagg/encoding.ts";
 import { sessionId } from "../shared/secagg/session.ts";
+import { signTranscript, transcriptName } from "../shared/secagg/transcript.ts";
 import { HEARTBEAT_MS } from "../shared/wire/messages.ts";
 import { stopRule } from "./round/decide.ts";
+import { evidenceFiles } from "./round/evidence.ts";
 import { Driver, type Hands } from "./round/driver.ts";
 import { Inbox } from "./round/inbox.ts";
 import { Outbox } from "./round/outbox.ts";
 import type { CoordinatorParts } from "./round/parts.ts";
 import { roundReport } from "./round/report.ts";
 import type { Rules } from "./round/rules.ts";
-import type { Effect, FederationState, MaskedInput, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
+import type { FederationState, MaskedInput, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
 import { robustRule } from "./aggregate/robust/rules.ts";
 import { SumDesk, type Robustness } from "./round/sum-desk.ts";
 import { currentSum } from "./round/transition.ts";
@@ -88,7 +89,13 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
     },
     keep: async (effect) => {
       if (effect.type === "discard") await throwAway(effect.blobs);
-      else if (effect.type === "keep-transcript") await keepTranscript(parts, effect);
+      else if (effect.type === "keep-evidence") {
+        const name = transcriptName(effect.sum.session);
+        await parts.keepEvidence?.(name, () => evidenceFiles(parts, effect));
+      } else if (effect.type === "keep-transcript") {
+        const { transcript } = effect;
+        await parts.keepTranscript(transcriptName(transcript.session), signTranscript(parts.keys.signing, transcript));
+      }
       else {
         const report = roundReport(effect.facts, effect.status, effect.endedAt, effect.reason, bytes.since());
         await store.putRound({ round: report.round, report: canonicalJson(report) });
@@ -200,7 +207,9 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
     attempts: options.attempts,
     heartbeatMs: HEARTBEAT_MS,
     backoffMs: options.backoffMs,
+    keepInputs: config.transcripts.keepInputs,
     sidOf: (context) => sessionId(crypto, context),
+    revoked: () => parts.revocations(),
   };
 }
 
@@ -297,16 +306,6 @@ class Traffic {
     this.#counted = now;
     return { upload: now.upload - upload, download: now.download - download };
   }
-}
-
-async function keepTranscript(
-  { keys, keepTranscript: keep }: CoordinatorParts,
-  { transcript, digest }: Extract<Effect, { type: "keep-transcript" }>,
-): Promise<void> {
-  const { round, purpose, attempt } = transcript.session;
-  const signature = toBase64(keys.signing.sign(encodeTuple("allulook/transcript/v1", hexToBytes(digest))));
-  const name = `${String(round).padStart(4, "0")}-${purpose}-${attempt}`;
-  await keep(name, canonicalJson({ transcript, digest, signedBy: toBase64(keys.signing.publicKey), signature }));
 }
 
 function statusOf(state: FederationState): Omit<CoordinatorStatus, "completed"> {

@@ -18,6 +18,7 @@ import type { FederationConfig } from "../shared/config/federation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
+import { keepEvidence } from "../shared/node/evidence-folder.ts";
 import { removeUnfinished, writeFileDurably } from "../shared/node/files.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
 import { lockFolder } from "../shared/node/lock.ts";
@@ -146,6 +147,8 @@ export async function openCoordinator(
       chain,
       publish: (round) => publish({ chain, name: config.federation, config, folder: releases, base }, round),
       keepTranscript: (name, text) => writeFileDurably(join(transcripts, `${name}.json`), text),
+      keepEvidence: (name, files) =>
+        keepEvidence(join(folder, "evidence"), name, files, config.transcripts.keepInputs),
       enrolled: () => members.all(),
       revocations: () => revocations,
       pause: () => new Promise((done) => setImmediate(done)),

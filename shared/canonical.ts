@@ -16,5 +16,10 @@ export function canonicalJson(value: unknown): string {
 
 /** SHA-256 of the canonical JSON of plain data. */
 export function hashOf(value: unknown): Sha256 {
-  return bytesToHex(sha256(utf8ToBytes(canonicalJson(value)))) as Sha256;
+  return hashOfText(canonicalJson(value));
+}
+
+/** SHA-256 of a text's UTF-8. */
+export function hashOfText(text: string): Sha256 {
+  return bytesToHex(sha256(utf8ToBytes(text))) as Sha256;
 }

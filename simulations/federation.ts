@@ -30,6 +30,7 @@ import type { ClientName, Sha256 } from "../shared/ids.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
 import { MaskPool } from "../shared/node/mask-pool.ts";
+import { keepEvidence } from "../shared/node/evidence-folder.ts";
 import { writeFileDurably } from "../shared/node/files.ts";
 import type { SecureRng } from "../shared/rng/secure.ts";
 import { boxSecretOfSeed } from "../shared/secagg/box-key.ts";
@@ -115,7 +116,10 @@ export async function simulateFederation(
   const { wordBits, mode } = config.secureAggregation;
   const apart = config.aggregation.rule !== "mean";
   const vectors = new SharedVectors(wordBits, mode === "off" ? 0 : availableParallelism(), undefined, apart);
-  const network = new InMemoryNetwork({ blobs, vectors, countMessages: setting.countMessages ?? false });
+  // Vectors that are kept are added up as they would be at a coordinator far away.
+  const keepsInputs = config.transcripts.keepInputs > 0;
+  const countMessages = setting.countMessages ?? false;
+  const network = new InMemoryNetwork({ blobs, ...(!keepsInputs && { vectors }), countMessages });
   const chain = await ReleaseChain.open({
     federation: members.federation,
     configHash: configHashOf(planText(planOf(config))),
@@ -143,7 +147,7 @@ export async function simulateFederation(
     crypto,
     store,
     blobs,
-    handed: vectors,
+    ...(!keepsInputs && { handed: vectors }),
     transport: network.coordinator(),
     clock: systemClock,
     layout,
@@ -154,6 +158,10 @@ export async function simulateFederation(
     keepTranscript: async (name, text) => {
       if (out !== null) await writeFileDurably(join(out, "transcripts", `${name}.json`), text);
     },
+    ...(out !== null && {
+      keepEvidence: (name, files) =>
+        keepEvidence(join(out, "evidence"), name, files, config.transcripts.keepInputs),
+    }),
     enrolled: () => members.enrolled,
     revocations: () => null,
     pause: () => new Promise((done) => setImmediate(done)),
@@ -206,7 +214,7 @@ export async function simulateFederation(
       keepPlan: async () => {},
       keepScore: async () => {},
       masker: masking.mask,
-      room: vectors.room,
+      ...(!keepsInputs && { room: vectors.room }),
       options: { heartbeatMs: null, approvalPollMs: 1_000, keepResult: false },
     });
   });

@@ -36,6 +36,8 @@ policy:
   models: [allulook4]
   # May a model be trained on again after a round from it was given up (signed void)?
   allowVoid: true
+  # May the coordinator forget rounds that it told this site of? Only where its operator has restored a backup and says so.
+  allowRestored: false
   # When this site computes, such as "19:00-06:00" or "Mon-Fri 19:00-06:00 Europe/Berlin"; null: always.
   hours: null
   # Threads of one operation; nice 0 (as important as everything else) to 19 (only when nothing else wants to run).

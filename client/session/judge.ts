@@ -3,27 +3,40 @@ import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { verifyRevocationList, type RevocationList, type Trust } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
-import { openSession, type Session } from "../../shared/secagg/session.ts";
+import { NO_TRANSCRIPT, openSession, type Session } from "../../shared/secagg/session.ts";
+import { comparePlaces, HISTORY_KEPT, nextDigest, type History } from "../../shared/secagg/transcript.ts";
 import type { CoordinatorMessage } from "../../shared/wire/messages.ts";
 import { isSignedBy } from "../../shared/wire/signing.ts";
-import type { Pinned, Revocations } from "./ports.ts";
+import type { Pinned, Revocations, Told } from "./ports.ts";
 
 export type Begin = Extract<CoordinatorMessage, { type: "begin" }>;
 export type Ended = Extract<CoordinatorMessage, { type: "ended" }>;
+
+export interface Memory {
+  readonly revocations: Revocations;
+  /** What was told last, before this process began; null: nothing. */
+  readonly told: Told | null;
+  /** The site's `policy.allowRestored`. */
+  readonly allowRestored: boolean;
+}
+
+const FRESH: Memory = { revocations: { held: null, keep: () => {} }, told: null, allowRestored: false };
 
 export class Judge {
   readonly #crypto: CryptoPort;
   readonly #pinned: Pinned;
   readonly #keep: Revocations["keep"];
+  readonly #allowRestored: boolean;
   #revocations: { readonly version: number; readonly serials: ReadonlySet<string> } | null = null;
-  /** The session that ended last, and the digest of its transcript. */
-  #told: { readonly session: Session; readonly digest: Sha256 } | null = null;
+  #told: Told | null;
 
   /** Throws CERTIFICATE_INVALID when the list held is not the authority's. */
-  constructor(crypto: CryptoPort, pinned: Pinned, revocations: Revocations = { held: null, keep: () => {} }) {
+  constructor(crypto: CryptoPort, pinned: Pinned, { revocations, told, allowRestored }: Memory = FRESH) {
     this.#crypto = crypto;
     this.#pinned = pinned;
     this.#keep = revocations.keep;
+    this.#told = told;
+    this.#allowRestored = allowRestored;
     if (revocations.held !== null) this.#learn(revocations.held);
   }
 
@@ -33,7 +46,7 @@ export class Judge {
 
   /**
    * An invitation: SESSION_SIGNATURE, SESSION_PLAN (another federation or plan than `approved`), SESSION_SPLIT_VIEW
-   * (it follows another transcript than this client was told), CERTIFICATE_INVALID (the list of revoked members).
+   * (what this client was told last is not part of its history), CERTIFICATE_INVALID (the list of revoked members).
    */
   admit(message: Begin, approved: Sha256): Session {
     const { coordinatorKey, federation } = this.#pinned;
@@ -51,7 +64,7 @@ export class Judge {
     }
     if (message.revoked !== null && this.#learn(message.revoked)) this.#keep(message.revoked);
     const session = this.session(message);
-    this.#checkStory(session);
+    this.#checkStory(session, message.history);
     return session;
   }
 
@@ -61,7 +74,8 @@ export class Judge {
       throw new CodedError("SESSION_SIGNATURE", "the end of a session is not signed by the pinned coordinator key");
     }
     if (session !== null && message.transcriptDigest !== null) {
-      this.#told = { session, digest: message.transcriptDigest };
+      const { purpose, round, attempt } = session;
+      this.#told = { place: { purpose, round, attempt }, digest: message.transcriptDigest };
     }
   }
 
@@ -80,14 +94,36 @@ export class Judge {
     return true;
   }
 
-  /** Between an attempt and the next of the same round there is no other session: the digest must be the one told. */
-  #checkStory(session: Session): void {
+  /**
+   * The session that this client was told of last must be among those that this one follows. One that is missing is a
+   * split view, too, unless the site allows that a backup was restored; after a long absence nothing can be compared.
+   */
+  #checkStory({ previousTranscriptDigest }: Session, { before, links }: History): void {
+    const digests = [before];
+    for (const link of links) digests.push(nextDigest(digests.at(-1) as Sha256, link));
+    if (digests.at(-1) !== previousTranscriptDigest) {
+      throw split("the invitation's history does not lead to the transcript that it follows", {
+        expected: previousTranscriptDigest,
+        got: digests.at(-1),
+      });
+    }
     const told = this.#told;
-    if (told === null || told.session.purpose !== session.purpose || told.session.round !== session.round) return;
-    if (session.attempt !== told.session.attempt + 1 || session.previousTranscriptDigest === told.digest) return;
-    throw new CodedError("SESSION_SPLIT_VIEW", "the invitation follows another transcript than this site was told of", {
-      expected: told.digest,
-      got: session.previousTranscriptDigest,
-    });
+    if (told === null || digests.includes(told.digest)) return;
+    const at = links.findIndex((link) => comparePlaces(link, told.place) === 0);
+    const { purpose, round, attempt } = told.place;
+    const where = `${purpose} ${round}.${attempt}`;
+    if (at >= 0) {
+      const message = `the coordinator now shows another transcript of ${where} than it told this site of`;
+      throw split(message, { ...told.place, expected: told.digest, got: digests[at + 1] });
+    }
+    const [oldest] = links;
+    const longAgo = links.length === HISTORY_KEPT && oldest !== undefined && comparePlaces(told.place, oldest) < 0;
+    if (this.#allowRestored || (longAgo && before !== NO_TRANSCRIPT)) return;
+    const message = `${where}, of whose end this site was told, is not in the history that the coordinator shows`;
+    throw split(message, { ...told.place, expected: told.digest, got: null });
   }
+}
+
+function split(message: string, details: Record<string, unknown>): CodedError {
+  return new CodedError("SESSION_SPLIT_VIEW", message, details);
 }

@@ -6,6 +6,7 @@ import type { SecureRng } from "../../shared/rng/secure.ts";
 import type { Certificate, RevocationList } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import type { Masker, Words } from "../../shared/secagg/mask.ts";
+import type { Place } from "../../shared/secagg/transcript.ts";
 import type { ModelCache } from "../model-cache/cache.ts";
 import type { Judge } from "../model-cache/install.ts";
 import type { PersonalStore } from "../model-cache/personal.ts";
@@ -39,6 +40,12 @@ export interface Pinned {
 export interface Revocations {
   readonly held: RevocationList | null;
   keep(list: RevocationList): void;
+}
+
+/** How a session ended that this client was in, as the coordinator signed it. */
+export interface Told {
+  readonly place: Place;
+  readonly digest: Sha256;
 }
 
 /** The versions that this site has, or can have. */
@@ -79,6 +86,8 @@ export interface SessionParts {
   readonly roundLog: RoundLog;
   /** Left out: a list is known as long as the process lives. */
   readonly revocations?: Revocations;
+  /** How the session ended that this site was told of last; left out: nothing is known from before. */
+  readonly told?: Told | null;
   readonly outbox: Outbox;
   readonly crypto: CryptoPort;
   readonly random: SecureRng;

@@ -64,6 +64,10 @@ schedule:
 # malicious: safe also against a coordinator that cheats; semi-honest: for demonstrations; off: a trusted coordinator.
 secureAggregation: { mode: malicious }
 
+# Rounds, the newest ones, whose masked inputs are kept in evidence/, so that anyone who has the folder can make their
+# sum and their step again (allulook transcript verify). It takes a masked vector of every client on disk.
+transcripts: { keepInputs: 0 }
+
 release: { every: 1, dtype: int8, maxDrop: 0.01, keyframeEvery: 10 }
 
 evaluation: { every: 1, holdout: 0.2, split: contiguous }

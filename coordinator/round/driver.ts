@@ -29,12 +29,19 @@ interface Input {
   readonly reject: (error: unknown) => void;
 }
 
+/** Effects that leave something behind, or take it away, in this order. */
+type Kept = Extract<Effect, { type: "keep-round" | "keep-evidence" | "keep-transcript" | "discard" }>;
+
+function isRecord(effect: Effect): effect is Kept {
+  return effect.type.startsWith("keep-") || effect.type === "discard";
+}
+
 /** What carries out effects; everything here may be asked for twice. */
 export interface Hands {
   send(effect: Extract<Effect, { type: "send" }>): void;
   /** Background work; comes to an event, or throws what may pass. */
   work(effect: Extract<Effect, { type: "update" | "total" | "release" }>, state: FederationState): Promise<RoundEvent>;
-  keep(effect: Extract<Effect, { type: "keep-round" | "keep-transcript" | "discard" }>): Promise<void>;
+  keep(effect: Kept): Promise<void>;
   beginning(): Promise<{ paramsHash: Sha256; serverState: Sha256 }>;
 }
 
@@ -98,7 +105,7 @@ export class Driver {
       const next = transition(this.#rules, state, event);
       // Presence is of this process: what was heard before it is gone.
       state = { ...next.state, presence: state.presence };
-      kept.push(...next.effects.filter(({ type }) => type.startsWith("keep-") || type === "discard"));
+      kept.push(...next.effects.filter(isRecord));
     }
     const goesOn = isDone(state) && stopRule(this.#rules, state, at) === null;
     this.#state = goesOn ? { ...state, current: { phase: "idle", since: at, notBefore: at, reason: null } } : state;
@@ -212,6 +219,7 @@ export class Driver {
         void this.#work(effect);
         return;
       case "keep-round":
+      case "keep-evidence":
       case "keep-transcript":
       case "discard":
         this.#keep(effect);
@@ -247,7 +255,7 @@ export class Driver {
 
   /** In order, each until it succeeds: records must not be lost, and the snapshot waits for them. */
   #keep(effect: Effect): void {
-    if (effect.type !== "keep-round" && effect.type !== "keep-transcript" && effect.type !== "discard") return;
+    if (!isRecord(effect)) return;
     this.#keeping = this.#keeping.then(async () => {
       while (!this.#closed) {
         try {

@@ -7,13 +7,13 @@ import type { CoordinatorMessage } from "../../shared/wire/messages.ts";
 import { messageSignature } from "../../shared/wire/signing.ts";
 
 export class Outbox {
-  readonly #parts: Pick<CoordinatorParts, "keys" | "chain" | "revocations" | "transport" | "observer">;
+  readonly #parts: Pick<CoordinatorParts, "keys" | "chain" | "transport" | "observer">;
   readonly #desk: (sum: Sum) => SumDesk;
   /** Begins and ends go to whole cohorts: signed once. */
   readonly #signed = new WeakMap<object, CoordinatorMessage>();
 
   constructor(
-    parts: Pick<CoordinatorParts, "keys" | "chain" | "revocations" | "transport" | "observer">,
+    parts: Pick<CoordinatorParts, "keys" | "chain" | "transport" | "observer">,
     desk: (sum: Sum) => SumDesk,
   ) {
     this.#parts = parts;
@@ -33,8 +33,8 @@ export class Outbox {
     switch (outgoing.type) {
       case "begin":
         return this.#once(outgoing.sum.session, () => {
-          const { session, version } = outgoing.sum;
-          const message = { type: "begin", session, version, revoked: this.#parts.revocations() } as const;
+          const { session, version, revoked, history } = outgoing.sum;
+          const message = { type: "begin", session, version, revoked, history } as const;
           return { ...message, signature: messageSignature(this.#parts.keys.signing, message) };
         });
       case "ended":

@@ -11,6 +11,7 @@ import type { RevocationList } from "../../shared/secagg/certificate.ts";
 import type { AgreementKey, CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 import type { Clock } from "./clock.ts";
+import type { EvidenceFile } from "./evidence.ts";
 import type { RoundReport } from "./report.ts";
 import type { FederationState, Reason, RoundEvent } from "./state.ts";
 
@@ -97,10 +98,12 @@ export interface CoordinatorParts {
   /** Only asked for when the federation begins. */
   readonly initialParams: () => Promise<Float32Array>;
   readonly evaluator: Evaluator;
-  readonly chain: Pick<ReleaseChain, "newest" | "commit" | "settle" | "link" | "linksAfter" | "manifest">;
+  readonly chain: Pick<ReleaseChain, "newest" | "commit" | "settle" | "link" | "linksAfter" | "manifest" | "version">;
   readonly publish: (input: PublishInput) => Promise<{ readonly hash: Sha256 }>;
   /** Keeps a signed transcript under a name such as `0003-training-1`; may be asked twice. */
   readonly keepTranscript: (name: string, text: string) => Promise<void>;
+  /** Keeps what a session's sum was made of under the transcript's name; may be asked twice. Left out: nowhere. */
+  readonly keepEvidence?: (name: string, files: () => AsyncIterable<EvidenceFile>) => Promise<void>;
   /** Who belongs to the federation now. */
   readonly enrolled: () => readonly EnrolledClient[];
   /** The authority's newest list. */

@@ -1,4 +1,5 @@
-/** What the reducer is told once: the configuration, as far as rounds depend on it, and two pure functions. */
+/** What the reducer is told once: the configuration, as far as rounds depend on it, and where to look up the rest. */
+import type { RevocationList } from "../../shared/secagg/certificate.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
@@ -47,9 +48,13 @@ export interface Rules {
   /** Attempts of one round before it fails. */
   readonly attempts: number;
   readonly heartbeatMs: number;
+  /** Training rounds whose masked inputs are kept. */
+  readonly keepInputs: number;
   /** First pause after a failure; each further one is twice as long. */
   readonly backoffMs: number;
   readonly sidOf: (context: SessionContext) => Sha256;
+  /** The authority's newest list; looked up when an attempt is decided on, then part of its terms. */
+  readonly revoked: () => RevocationList | null;
 }
 
 /** Sorted by code unit, as the protocol sorts names. */

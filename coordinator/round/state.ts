@@ -7,7 +7,8 @@
 import type { ClientName, Purpose, Sha256 } from "../../shared/ids.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
 import type { SignedStep, Statement } from "../../shared/secagg/signed.ts";
-import type { Transcript } from "../../shared/secagg/transcript.ts";
+import type { RevocationList } from "../../shared/secagg/certificate.ts";
+import type { History, Transcript } from "../../shared/secagg/transcript.ts";
 
 export interface Reason {
   readonly code: string;
@@ -64,6 +65,10 @@ export interface SumHead {
   /** Smallest roster and smallest set of survivors. */
   readonly minRoster: number;
   readonly minSurvivors: number;
+  /** The authority's list when the attempt began: what its clients are shown. */
+  readonly revoked: RevocationList | null;
+  /** What came before, for clients to compare with what they were told. */
+  readonly history: History;
   readonly excluded: ByClient<Exclusion>;
   readonly seconds: { readonly train: number; readonly secureAggregation: number };
 }
@@ -238,6 +243,8 @@ export interface FederationState {
   /** The blob with the sum of the last step, kept for audits where `options.keepSum` says so; null before the first. */
   readonly lastSum: Sha256 | null;
   readonly transcriptDigest: Sha256;
+  /** The sessions that led to it, the newest ones. */
+  readonly history: History;
   /** Invited last: whom to expect after a restart. */
   readonly regulars: readonly ClientName[];
   readonly lastStartedAt: number | null;
@@ -256,6 +263,7 @@ export interface Terms {
   readonly mode: "malicious" | "semi-honest" | "off";
   readonly minRoster: number;
   readonly minSurvivors: number;
+  readonly revoked: RevocationList | null;
 }
 
 interface At {
@@ -345,6 +353,8 @@ export type Outgoing =
   | { readonly type: "released"; readonly version: number; readonly manifestHash: Sha256 }
   | { readonly type: "stopped"; readonly reason: string };
 
+type Commit = NonNullable<NonNullable<Transcript["result"]>["commit"]>;
+
 export type Effect =
   | { readonly type: "send"; readonly client: ClientName; readonly message: Outgoing }
   /** Work in the background that ends with an event; asked for again after a restart. */
@@ -352,6 +362,8 @@ export type Effect =
   | { readonly type: "total"; readonly sum: SumComplete; readonly facts: RoundFacts }
   | { readonly type: "release"; readonly facts: RoundFacts; readonly version: number }
   /** Records that may be written twice. */
+  /** What the transcript's sum can be made again from; written before the vectors go. */
+  | { readonly type: "keep-evidence"; readonly sum: SumComplete; readonly commit: Commit | null }
   | { readonly type: "keep-transcript"; readonly transcript: Transcript; readonly digest: Sha256 }
   | {
       readonly type: "keep-round";

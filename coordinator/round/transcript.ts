@@ -1,7 +1,9 @@
 /** Writes a session's transcript (`shared/secagg/transcript.ts`) from what the coordinator saw of it. */
 import type { ClientName } from "../../shared/ids.ts";
+import { hashOfText } from "../../shared/canonical.ts";
 import { statementOf, type SignedStep, type Statement } from "../../shared/secagg/signed.ts";
-import type { Transcript } from "../../shared/secagg/transcript.ts";
+import { thresholds } from "../../shared/secagg/thresholds.ts";
+import type { DigestStatement, Transcript } from "../../shared/secagg/transcript.ts";
 import { sortedNames } from "./rules.ts";
 import type { ByClient, Reason, Sum, SumComplete } from "./state.ts";
 
@@ -16,15 +18,22 @@ export function transcriptOf(
     schema: 1,
     session: sum.session,
     sid: sum.sid,
+    version: sum.version,
+    startedAt: Math.floor(sum.startedAt),
     mode: sum.mode,
-    invited: sum.invited,
+    minRoster: sum.minRoster,
+    minSurvivors: sum.minSurvivors,
+    thresholds: thresholdsOf(sum),
+    revoked: sum.revoked,
+    invited: [...sum.invited],
     advertised: statements(sum.advertised),
-    shared: "shared" in sum ? sortedNames(Object.keys(sum.shared)) : [],
+    shared: "shared" in sum ? digests(sum.shared) : [],
     maskedInputs:
       "inputs" in sum
         ? sortedNames(Object.keys(sum.inputs)).map((n) => statementOf(present(sum.inputs, n).signed))
         : [],
     consistency: "signatures" in sum ? statements(sum.signatures) : [],
+    revealed: "reveals" in sum ? digests(sum.reveals) : [],
     excluded: sortedNames(Object.keys(sum.excluded)).map((client) => ({
       client,
       code: present(sum.excluded, client).code,
@@ -36,6 +45,20 @@ export function transcriptOf(
     reason,
     result,
   };
+}
+
+function thresholdsOf(sum: Sum | SumComplete): Transcript["thresholds"] {
+  if (sum.mode === "off" || sum.phase === "advertising-keys") return null;
+  return { ...thresholds(Object.keys(sum.advertised).length, sum.mode) };
+}
+
+/** Shares are many and long: their authors signed the hash of their text. */
+function digests(steps: ByClient<SignedStep>): DigestStatement[] {
+  return statements(steps).map(({ sender, payload, signature }) => ({
+    sender,
+    payloadHash: hashOfText(payload),
+    signature,
+  }));
 }
 
 function statements(steps: ByClient<SignedStep>): Statement[] {

@@ -52,6 +52,7 @@ export function initialState(
     serverStates: [serverState],
     lastSum: null,
     transcriptDigest,
+    history: { before: transcriptDigest, links: [] },
     regulars: [],
     lastStartedAt: null,
     released: null,

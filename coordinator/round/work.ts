@@ -9,6 +9,7 @@ import { hashOf } from "../../shared/canonical.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
+import { canonicalBytes } from "../../shared/params/layout.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import { evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
 import { HEAD_SCORE, HEADS, type Metrics } from "../../shared/release/scores.ts";
@@ -77,6 +78,7 @@ export class Work {
       // Where the work fails before, nobody waits for it.
       keptSum.catch(() => undefined);
       const aggregate = decodeAggregate(this.#shapes.training, total.words, total.survivors.length);
+      if (config.transcripts.keepInputs > 0) await this.#keepParent(sum);
       const before = await this.#serverState(state.serverStates[0] as Sha256);
       const after = serverStep(config.strategy)(before, aggregate.meanDelta);
       const [serverState, { version, link }] = await Promise.all([
@@ -130,6 +132,12 @@ export class Work {
     const state = await readable(hash, async () => decodeServerState(await blobs.get(hash), layout.length));
     this.#held = { hash, state };
     return state;
+  }
+
+  /** What the version was trained from, for the evidence of this round; its hash is that of the canonical bytes. */
+  async #keepParent(sum: SumComplete): Promise<void> {
+    const { blobs, chain } = this.#parts;
+    await blobs.put(canonicalBytes((await chain.version(sum.version)).params));
   }
 
   /** The sum's hash; nothing may be written to the words until it is there. */

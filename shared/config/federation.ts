@@ -208,6 +208,8 @@ export const federationConfig = z.strictObject({
       examplesPerWeight: z.int().min(1).default(8),
     })
     .prefault({}),
+  /** Training rounds, the newest ones, of which everything is kept that the sum, the step and the version are made again from. */
+  transcripts: z.strictObject({ keepInputs: z.int().min(0).max(1_000_000).default(0) }).prefault({}),
   privacy: z.strictObject({ unit: z.literal("none").default("none") }).prefault({}),
   release: z
     .strictObject({

@@ -26,6 +26,8 @@ export const sitePolicy = z.strictObject({
   models: z.array(z.string().min(1)).min(1).default(["allulook4"]),
   /** May the parent of a round that was signed void be trained on again? */
   allowVoid: z.boolean().default(true),
+  /** May the coordinator forget sessions that it told this site of, as when a backup of it is restored? */
+  allowRestored: z.boolean().default(false),
   /** When this site trains, in its own time zone unless one is named; null: always. */
   hours: hours.nullable().default(null),
   cpu: z

@@ -9,6 +9,7 @@ import { clientName, sha256Hex } from "../ids.ts";
 import { base64Of, MAX_PAYLOAD, signedStep } from "../secagg/signed.ts";
 import { certificate, revocationList } from "../secagg/certificate.ts";
 import { sessionContext } from "../secagg/session.ts";
+import { history } from "../secagg/transcript.ts";
 import { chainLink } from "./release.ts";
 
 /** Raised with every change that an older peer would not understand. */
@@ -54,6 +55,8 @@ export const coordinatorMessage = z.discriminatedUnion("type", [
     version: z.int().min(0),
     /** The authority's newest list, so that the roster can be judged by it; null: nobody was ever revoked. */
     revoked: revocationList.nullable(),
+    /** The newest sessions before this one, for a client that was told of one of them to find it again. */
+    history,
     /** By the coordinator over the canonical JSON of the other fields. */
     signature: z.string().max(128),
   }),

@@ -36,7 +36,9 @@ export function fakeRules(changes: Partial<Rules> = {}): Rules {
     attempts: 5,
     heartbeatMs: 1_000,
     backoffMs: 1_000,
+    keepInputs: 0,
     sidOf: hashOf,
+    revoked: () => null,
     ...changes,
   };
 }

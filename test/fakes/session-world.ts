@@ -282,7 +282,8 @@ export class SessionWorld {
 
   begin({ sid: _sid, ...session }: Session, key = this.fed.coordinator): CoordinatorMessage {
     const version = this.chain.newest?.version ?? 0;
-    const message = { type: "begin", session, version, revoked: null } as const;
+    const history = { before: session.previousTranscriptDigest, links: [] };
+    const message = { type: "begin" as const, session, version, revoked: null, history };
     return { ...message, signature: messageSignature(key, message) };
   }
 

@@ -19,7 +19,7 @@ import type {
 import { blamed } from "./accusations.ts";
 import { eligible, someoneReturns } from "./recruiting.ts";
 import { beginRelease } from "./releasing.ts";
-import { endSession, lastingOf, send, tellLeftOut } from "./session.ts";
+import { endSession, keepEvidence, lastingOf, send, tellLeftOut } from "./session.ts";
 import { askAll, beginSum, closePhase, leastRoster, termsOf } from "./sum.ts";
 import { retryDelayMs } from "./training.ts";
 
@@ -83,10 +83,10 @@ export function beginEvaluation(
   current: Evaluating,
   event: Extract<DurableEvent, { type: "invite" }>,
 ): Transition {
-  const { version, paramsHash, transcriptDigest } = state;
+  const { version, paramsHash, transcriptDigest, history } = state;
   const { facts, attempt } = current;
-  const what = { purpose: "evaluation", round: facts.round, attempt, version, paramsHash, transcriptDigest } as const;
-  const sum = beginSum(rules, { ...what, clients: event.clients, terms: event.terms }, event.at);
+  const what = { purpose: "evaluation", round: facts.round, attempt, version, paramsHash } as const;
+  const sum = beginSum(rules, { ...what, transcriptDigest, history, clients: event.clients, terms: event.terms }, event.at);
   return { state: { ...state, current: { ...current, sum } }, effects: send(askAll(sum)) };
 }
 
@@ -123,9 +123,10 @@ export function finishEvaluation(
 ): Transition {
   if (current.sum === null) return { state, effects: [] };
   const ended = endSession(state, current.sum, "completed", null, { sum, rejected: [], commit: null });
+  const kept = current.sum.phase === "complete" ? keepEvidence(rules, current.sum, null) : [];
   const evaluated = { ...ended.state, lastMetrics: summary.metrics };
   const next = beginRelease(rules, evaluated, closed({ ...current.facts, evaluation: summary }, current, at), at);
-  return { state: next.state, effects: [...ended.effects, ...next.effects] };
+  return { state: next.state, effects: [...kept, ...ended.effects, ...next.effects] };
 }
 
 /** The version goes out unevaluated. */

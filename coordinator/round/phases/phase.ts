@@ -51,7 +51,8 @@ export function sharesNeeded(head: SumHead, rosterSize: number): number {
 /** The head as the next phase takes it over, with the time of this one accounted for. */
 export function handOver(sum: Sum, at: number): SumHead {
   const kind = sum.phase === "collecting-masked-inputs" ? "train" : "secureAggregation";
-  const { session, sid, version, mode, startedAt, invited, minRoster, minSurvivors, excluded } = sum;
+  const { session, sid, version, mode, startedAt, invited, minRoster, minSurvivors, revoked, history, excluded } = sum;
   const seconds = { ...sum.seconds, [kind]: sum.seconds[kind] + Math.max(0, at - sum.since) / 1000 };
-  return { session, sid, version, mode, startedAt, since: at, invited, minRoster, minSurvivors, excluded, seconds };
+  const terms = { invited, minRoster, minSurvivors, revoked, history };
+  return { session, sid, version, mode, startedAt, since: at, ...terms, excluded, seconds };
 }

@@ -1,6 +1,14 @@
 /** How a session ends, and what its clients hear about it. */
 import type { ClientName, Sha256 } from "../../../shared/ids.ts";
-import { transcriptDigest, type Transcript } from "../../../shared/secagg/transcript.ts";
+import {
+  HISTORY_KEPT,
+  linkOf,
+  nextDigest,
+  type History,
+  type HistoryLink,
+  type Transcript,
+} from "../../../shared/secagg/transcript.ts";
+import type { Rules } from "../rules.ts";
 import { transcriptOf } from "../transcript.ts";
 import type {
   ByClient,
@@ -27,6 +35,16 @@ export function send(messages: readonly { client: ClientName; message: Outgoing 
   return messages.map((message) => ({ type: "send", ...message }));
 }
 
+/** Where the configuration asks for it, what the sum is made of is kept; before {@link endSession} lets go of the vectors. */
+export function keepEvidence(
+  rules: Rules,
+  sum: SumComplete,
+  commit: Extract<Effect, { type: "keep-evidence" }>["commit"],
+): Effect[] {
+  if (rules.keepInputs === 0 || sum.mode === "off") return [];
+  return [{ type: "keep-evidence", sum, commit }];
+}
+
 /** Leaves a transcript, remembers how the session ended, tells everybody who was invited, lets go of the vectors. */
 export function endSession(
   state: FederationState,
@@ -36,7 +54,8 @@ export function endSession(
   result: Transcript["result"] = null,
 ): Transition {
   const transcript = transcriptOf(sum, outcome, reason, result);
-  const digest = transcriptDigest(transcript);
+  const link = linkOf(transcript);
+  const digest = nextDigest(state.transcriptDigest, link);
   const ended: EndedSession = { sid: sum.sid, outcome, reason, transcriptDigest: digest };
   const effects: Effect[] = [
     { type: "keep-transcript", transcript, digest },
@@ -45,7 +64,14 @@ export function endSession(
   const blobs = vectorsOf(sum);
   if (blobs.length > 0) effects.push({ type: "discard", blobs });
   const known = [ended, ...state.ended].slice(0, ENDED_KEPT);
-  return { state: { ...state, transcriptDigest: digest, ended: known }, effects };
+  const history = withLink(state.history, link);
+  return { state: { ...state, transcriptDigest: digest, history, ended: known }, effects };
+}
+
+function withLink({ before, links }: History, link: HistoryLink): History {
+  const [oldest, ...others] = links;
+  if (oldest === undefined || links.length < HISTORY_KEPT) return { before, links: [...links, link] };
+  return { before: nextDigest(before, oldest), links: [...others, link] };
 }
 
 function vectorsOf(sum: Sum | SumComplete): Sha256[] {

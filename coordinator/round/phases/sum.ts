@@ -1,5 +1,6 @@
 /** One secure sum as a machine of its own: training and evaluation run the same phases. */
 import type { ClientName, Purpose, Sha256 } from "../../../shared/ids.ts";
+import type { History } from "../../../shared/secagg/transcript.ts";
 import { LEAST_SURVIVORS } from "../../../shared/secagg/thresholds.ts";
 import type { SignedStep, Step } from "../../../shared/secagg/signed.ts";
 import { isGone, isStalled, memberOf } from "../presence.ts";
@@ -39,6 +40,7 @@ export interface Beginning {
   readonly version: number;
   readonly paramsHash: Sha256;
   readonly transcriptDigest: Sha256;
+  readonly history: History;
   readonly clients: readonly ClientName[];
   readonly terms: Terms;
 }
@@ -65,6 +67,8 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     invited: sortedNames(new Set(beginning.clients)),
     minRoster: beginning.terms.minRoster,
     minSurvivors: beginning.terms.minSurvivors,
+    revoked: beginning.terms.revoked,
+    history: beginning.history,
     excluded: {},
     seconds: { train: 0, secureAggregation: 0 },
   };
@@ -75,8 +79,8 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
 }
 
 /** What an attempt that begins now is begun under. */
-export function termsOf({ configHash, mode, minSurvivors }: Rules, minRoster: number): Terms {
-  return { configHash, mode, minRoster, minSurvivors };
+export function termsOf({ configHash, mode, minSurvivors, revoked }: Rules, minRoster: number): Terms {
+  return { configHash, mode, minRoster, minSurvivors, revoked: revoked() };
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */

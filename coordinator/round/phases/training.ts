@@ -29,10 +29,10 @@ export function beginTraining(
   current: Recruiting,
   event: Extract<DurableEvent, { type: "invite" }>,
 ): Transition {
-  const { version, paramsHash, transcriptDigest } = state;
+  const { version, paramsHash, transcriptDigest, history } = state;
   const { facts, attempt } = current;
-  const what = { purpose: "training", round: facts.round, attempt, version, paramsHash, transcriptDigest } as const;
-  const sum = beginSum(rules, { ...what, clients: event.clients, terms: event.terms }, event.at);
+  const what = { purpose: "training", round: facts.round, attempt, version, paramsHash } as const;
+  const sum = beginSum(rules, { ...what, transcriptDigest, history, clients: event.clients, terms: event.terms }, event.at);
   const training: Training = { phase: "training", facts: { ...facts, cohort: sum.invited }, sum };
   return { state: { ...state, current: training, regulars: sum.invited }, effects: send(askAll(sum)) };
 }

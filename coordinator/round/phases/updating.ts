@@ -4,7 +4,7 @@ import type { Sha256 } from "../../../shared/ids.ts";
 import { sortedNames } from "../rules.ts";
 import type { DurableEvent, Effect, FederationState, Reason, RoundFacts, Transition, Updating } from "../state.ts";
 import { evaluateOrRelease } from "./evaluating.ts";
-import { endSession, send } from "./session.ts";
+import { endSession, keepEvidence, send } from "./session.ts";
 import { giveUpSum } from "./training.ts";
 
 /** Newest server states kept; the one before allows checking the last step. */
@@ -18,10 +18,11 @@ export function commit(
   event: Extract<DurableEvent, { type: "committed" }>,
 ): Transition {
   const { version, paramsHash, link, serverState, sum, totals, rejected, at } = event;
+  const made = { serverStateBefore: state.serverStates[0] as Sha256, serverState, version, paramsHash, link };
   const ended = endSession(state, current.sum, "completed", null, {
     sum,
     rejected: sortedNames(Object.keys(rejected)),
-    commit: { serverStateBefore: state.serverStates[0] as Sha256, serverState, version, paramsHash, link },
+    commit: made,
   });
   const states = [serverState, ...state.serverStates.filter((hash) => hash !== serverState)];
   const facts: RoundFacts = {
@@ -41,10 +42,12 @@ export function commit(
   };
   const members = Object.keys(state.presence.members) as (keyof typeof state.presence.members)[];
   const effects: Effect[] = [
+    ...keepEvidence(rules, current.sum, made),
     ...ended.effects,
     ...send(members.map((client) => ({ client, message: { type: "committed", version } }))),
   ];
   const old = [...states.slice(SERVER_STATES_KEPT), ...(state.lastSum === null ? [] : [state.lastSum])];
+  if (rules.keepInputs > 0) old.push(current.sum.session.parentHash);
   if (old.length > 0) effects.push({ type: "discard", blobs: old });
   const next = evaluateOrRelease(rules, committed, facts, at);
   return { state: next.state, effects: [...effects, ...next.effects] };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { Judge, type Begin } from "../../../client/session/judge.ts";
-import type { Pinned } from "../../../client/session/ports.ts";
+import { Judge, type Begin, type Memory } from "../../../client/session/judge.ts";
+import type { Pinned, Revocations } from "../../../client/session/ports.ts";
 import type { Sha256 } from "../../../shared/ids.ts";
 import { issueRevocationList, type RevocationList } from "../../../shared/secagg/certificate.ts";
 import { messageSignature } from "../../../shared/wire/signing.ts";
@@ -17,9 +17,11 @@ const pinned: Pinned = {
 const list = (version: number, serials: string[]): RevocationList =>
   issueRevocationList(authority, { federation: trust.federation as Sha256, version, serials });
 const SERIAL = "0123456789abcdef";
+const memory = (revocations: Revocations): Memory => ({ revocations, told: null, allowRestored: false });
 
 function begin(revoked: RevocationList | null): Begin {
-  const message = { type: "begin", session, version: 0, revoked } as const;
+  const history = { before: session.previousTranscriptDigest, links: [] };
+  const message = { type: "begin" as const, session, version: 0, revoked, history };
   return { ...message, signature: messageSignature(coordinator, message) };
 }
 
@@ -27,14 +29,14 @@ describe("the list of revoked members", () => {
   test("once seen is not taken back: not by an older list, by none, nor over a restart of the site", () => {
     const kept: RevocationList[] = [];
     const keep = (newest: RevocationList) => void kept.push(newest);
-    const first = new Judge(crypto, pinned, { held: null, keep });
+    const first = new Judge(crypto, pinned, memory({ held: null, keep }));
     first.admit(begin(list(2, [SERIAL])), session.configHash);
     first.admit(begin(list(1, [])), session.configHash);
     first.admit(begin(null), session.configHash);
     expect(first.trust().revoked).toEqual(new Set([SERIAL]));
     expect(kept.map(({ version }) => version)).toEqual([2]);
 
-    const again = new Judge(crypto, pinned, { held: kept[0] as RevocationList, keep });
+    const again = new Judge(crypto, pinned, memory({ held: kept[0] as RevocationList, keep }));
     again.admit(begin(list(1, [])), session.configHash);
     expect(again.trust().revoked).toEqual(new Set([SERIAL]));
   });
@@ -44,6 +46,6 @@ describe("the list of revoked members", () => {
     const foreign = issueRevocationList(other.coordinator, { federation: pinned.federation, version: 9, serials: [] });
     const judge = new Judge(crypto, pinned);
     expect(() => judge.admit(begin(foreign), session.configHash)).toThrow(/not signed by the authority/);
-    expect(() => new Judge(crypto, pinned, { held: foreign, keep: () => {} })).toThrow(/not signed/);
+    expect(() => new Judge(crypto, pinned, memory({ held: foreign, keep: () => {} }))).toThrow(/not signed/);
   });
 });

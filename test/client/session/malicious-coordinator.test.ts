@@ -102,11 +102,12 @@ describe("invitations", () => {
     const fields = { federation: trust.federation as Sha256, version: 1, serials: [] };
     const { sid: _sid, ...session } = world.open();
     const message = {
-      type: "begin",
+      type: "begin" as const,
       session,
       version: 0,
       revoked: issueRevocationList(coordinator, fields),
-    } as const;
+      history: { before: session.previousTranscriptDigest, links: [] },
+    };
     const begin = { ...message, signature: messageSignature(coordinator, message) };
     expect(await refusal(first(sites), begin)).toBe("CERTIFICATE_INVALID");
   });
