@@ -24,6 +24,7 @@ import { register as pretrain } from "./commands/pretrain.ts";
 import { register as pseudoLabel } from "./commands/pseudo-label.ts";
 import { register as release } from "./commands/release.ts";
 import { register as simulate } from "./commands/simulate.ts";
+import { register as transcript } from "./commands/transcript.ts";
 import { register as tune } from "./commands/tune.ts";
 
 const program = new Command("allulook")
@@ -56,6 +57,7 @@ const families = [
   pretrain,
   model,
   release,
+  transcript,
   bench,
 ];
 for (const register of families) register(program);

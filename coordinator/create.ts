@@ -2,6 +2,7 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { canonicalJson } from "../shared/canonical.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
+import { isCoded } from "../shared/errors.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
 import { verifyRevocationList, type Trust } from "../shared/secagg/certificate.ts";
 import { sessionId } from "../shared/secagg/session.ts";
@@ -91,12 +92,17 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
       if (effect.type === "discard") await throwAway(effect.blobs);
       else if (effect.type === "keep-evidence") {
         const name = transcriptName(effect.sum.session);
-        await parts.keepEvidence?.(name, () => evidenceFiles(parts, effect));
+        await parts
+          .keepEvidence?.(name, () => evidenceFiles(parts, effect))
+          .catch((error: unknown) => {
+            // Bytes that are not there, as after the option was switched on during the round, do not come back.
+            if (!isCoded(error, "STORE_CORRUPT")) throw error;
+            parts.observer.trouble?.(`keeping the evidence of ${name}`, error);
+          });
       } else if (effect.type === "keep-transcript") {
         const { transcript } = effect;
         await parts.keepTranscript(transcriptName(transcript.session), signTranscript(parts.keys.signing, transcript));
-      }
-      else {
+      } else {
         const report = roundReport(effect.facts, effect.status, effect.endedAt, effect.reason, bytes.since());
         await store.putRound({ round: report.round, report: canonicalJson(report) });
         if (report.status === "completed" && report.round > 0) recorded += 1;
@@ -153,7 +159,10 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
         message: (client, message) => inbox.message(client, message),
         uploadLimit: (client, sid, hash) => (revoked(client) ? null : inbox.uploadLimit(client, sid, hash)),
         uploaded: async (client, sid, hash, length) => {
-          await throwAway(inbox.takeLeftOvers(currentSum(driver.state)?.sid ?? null));
+          // The session that they are left from may still be being recorded.
+          const leftOvers = inbox.takeLeftOvers(currentSum(driver.state)?.sid ?? null);
+          const trouble = (error: unknown): void => parts.observer.trouble?.("deleting left-over vectors", error);
+          if (leftOvers.length > 0) void driver.recorded().then(() => throwAway(leftOvers).catch(trouble));
           inbox.uploaded(client, sid, hash, length);
         },
         // A version that is committed, but not yet in the log, may still become another.

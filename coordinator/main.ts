@@ -147,8 +147,7 @@ export async function openCoordinator(
       chain,
       publish: (round) => publish({ chain, name: config.federation, config, folder: releases, base }, round),
       keepTranscript: (name, text) => writeFileDurably(join(transcripts, `${name}.json`), text),
-      keepEvidence: (name, files) =>
-        keepEvidence(join(folder, "evidence"), name, files, config.transcripts.keepInputs),
+      keepEvidence: (name, files) => keepEvidence(join(folder, "evidence"), name, files, config.transcripts.keepInputs),
       enrolled: () => members.all(),
       revocations: () => revocations,
       pause: () => new Promise((done) => setImmediate(done)),

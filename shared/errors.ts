@@ -149,6 +149,15 @@ export const ERRORS = {
   RELEASE_PARAMS: "The bytes do not lead to the params that were signed; do not use this release.",
   RELEASE_MODEL: "model/ is not what the signed params give; do not use this release.",
   RELEASE_CHAIN: "The chain of versions has a gap or contradicts itself; ask the operator of the coordinator.",
+  // transcripts
+  TRANSCRIPT_FORMAT: "A transcript is damaged, cut off or of another format; get the file again.",
+  TRANSCRIPT_SIGNATURE:
+    "A transcript is not what the coordinator's key has signed; get it again, and compare the key by other means.",
+  TRANSCRIPT_CHAIN:
+    "The transcripts do not follow one from the other: one is missing, changed or from elsewhere. Ask the operator.",
+  TRANSCRIPT_CONTRADICTION: "A signed transcript contradicts itself or the protocol; do not trust this coordinator.",
+  TRANSCRIPT_EVIDENCE: "What was kept of a session does not give what its transcript says; do not trust this version.",
+  TRANSCRIPT_RELEASE: "A release is not the one that the transcript's step leads to; do not use it.",
   // storage
   STORE_FULL: "The disk is full; make room, the transfer resumes by itself.",
   STORE_MIGRATION: "The database was made by another version; run that version, or restore the folder from a backup.",

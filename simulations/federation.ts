@@ -21,6 +21,7 @@ import type { RoundReport } from "../coordinator/round/report.ts";
 import type { Reason } from "../coordinator/round/state.ts";
 import { MemoryBlobs, MemoryStore } from "../coordinator/store/memory.ts";
 import type { EnrolledClient } from "../coordinator/store/port.ts";
+import { KEYS_FILE, keysFileText } from "../coordinator/transcript/folder.ts";
 import { metricsFromStatistics, type Metrics } from "../models/metrics/statistics.ts";
 import { canonicalJson } from "../shared/canonical.ts";
 import type { FederationConfig } from "../shared/config/federation.ts";
@@ -133,6 +134,8 @@ export async function simulateFederation(
     blobs,
   });
   const folder = out === null ? null : join(out, "releases");
+  if (out !== null)
+    await writeFileDurably(join(out, KEYS_FILE), keysFileText(publicKeys(config.federation, members, keys.signing)));
   const context = { chain, name: config.federation, config, folder, base: setting.base ?? null };
   const stores = personalStores(trainers, setting.saved);
   // In one process the held-out data is at hand: a model that lost too much is scored again with its fallbacks.
@@ -159,8 +162,7 @@ export async function simulateFederation(
       if (out !== null) await writeFileDurably(join(out, "transcripts", `${name}.json`), text);
     },
     ...(out !== null && {
-      keepEvidence: (name, files) =>
-        keepEvidence(join(out, "evidence"), name, files, config.transcripts.keepInputs),
+      keepEvidence: (name, files) => keepEvidence(join(out, "evidence"), name, files, config.transcripts.keepInputs),
     }),
     enrolled: () => members.enrolled,
     revocations: () => null,
@@ -273,6 +275,15 @@ interface Members {
     readonly signingKey: SigningKey;
     readonly certificate: Certificate;
   }[];
+}
+
+function publicKeys(
+  federation: string,
+  { federation: federationId, authorityKey }: Members,
+  coordinator: SigningKey,
+): Parameters<typeof keysFileText>[0] {
+  const hex = (key: Uint8Array) => Buffer.from(key).toString("hex") as Sha256;
+  return { federation, federationId, authorityKey: hex(authorityKey), coordinatorKey: hex(coordinator.publicKey) };
 }
 
 function newSeeds(random: SecureRng, names: readonly ClientName[]): Seeds {

@@ -120,6 +120,11 @@ export class Driver {
     this.#tick();
   }
 
+  /** Resolves when everything asked for so far is kept. */
+  recorded(): Promise<void> {
+    return this.#keeping;
+  }
+
   /** Ends this process's part; the federation goes on when another takes over. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -12,10 +12,7 @@ export class Outbox {
   /** Begins and ends go to whole cohorts: signed once. */
   readonly #signed = new WeakMap<object, CoordinatorMessage>();
 
-  constructor(
-    parts: Pick<CoordinatorParts, "keys" | "chain" | "transport" | "observer">,
-    desk: (sum: Sum) => SumDesk,
-  ) {
+  constructor(parts: Pick<CoordinatorParts, "keys" | "chain" | "transport" | "observer">, desk: (sum: Sum) => SumDesk) {
     this.#parts = parts;
     this.#desk = desk;
   }

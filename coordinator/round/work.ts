@@ -6,7 +6,7 @@ import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
 import { initialServerState, serverStep } from "../optimizer/server-optimizer.ts";
 import { hashOf } from "../../shared/canonical.ts";
-import type { FederationConfig } from "../../shared/config/federation.ts";
+import type { TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { canonicalBytes } from "../../shared/params/layout.ts";
@@ -33,7 +33,11 @@ export interface Shapes {
   readonly evaluation: EvaluationLayout;
 }
 
-export function shapesOf(config: FederationConfig, coordinates: number, counters: number): Shapes {
+export function shapesOf(
+  config: Pick<TrainingPlan, "secureAggregation" | "clip"> & { schedule: Pick<TrainingPlan["schedule"], "cohort"> },
+  coordinates: number,
+  counters: number,
+): Shapes {
   const { wordBits, maxWeight } = config.secureAggregation;
   const cohortMax = config.schedule.cohort.max;
   return {

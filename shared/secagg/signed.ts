@@ -76,9 +76,13 @@ export interface Heading {
 }
 
 function signedBytes(crypto: CryptoPort, session: Session, heading: Heading, payload: string): Uint8Array {
+  return signedBytesOf(session, heading, crypto.sha256(utf8ToBytes(payload)));
+}
+
+function signedBytesOf(session: Session, heading: Heading, payloadHash: Uint8Array): Uint8Array {
   const first = sessionBytes(session);
   const { step: name, sender, recipient } = heading;
-  const rest = encodeTuple(name, sender, recipient, crypto.sha256(utf8ToBytes(payload)));
+  const rest = encodeTuple(name, sender, recipient, payloadHash);
   const out = new Uint8Array(first.length + rest.length);
   out.set(first);
   out.set(rest, first.length);
@@ -168,14 +172,28 @@ export function verifyStatement(
   heading: Heading,
   given: { readonly payload: string; readonly signature: string },
 ): void {
-  const signature = fromBase64(given.signature);
-  const bytes = signedBytes(crypto, session, heading, given.payload);
-  if (signature === null || !crypto.verify(senderKey, bytes, signature)) {
-    throw new CodedError("SECAGG_SIGNATURE", `${heading.step}: the signature of ${heading.sender} is not valid`, {
-      client: heading.sender,
-      step: heading.step,
-    });
-  }
+  verifyBytes(crypto, senderKey, heading, signedBytes(crypto, session, heading, given.payload), given.signature);
+}
+
+/** As {@link verifyStatement}, where only the payload's SHA-256 is at hand. */
+export function verifyPayloadHash(
+  crypto: CryptoPort,
+  senderKey: Uint8Array,
+  session: Session,
+  heading: Heading,
+  given: { readonly payloadHash: string; readonly signature: string },
+): void {
+  const bytes = signedBytesOf(session, heading, hexToBytes(given.payloadHash));
+  verifyBytes(crypto, senderKey, heading, bytes, given.signature);
+}
+
+function verifyBytes(crypto: CryptoPort, key: Uint8Array, heading: Heading, bytes: Uint8Array, text: string): void {
+  const signature = fromBase64(text);
+  if (signature !== null && crypto.verify(key, bytes, signature)) return;
+  throw new CodedError("SECAGG_SIGNATURE", `${heading.step}: the signature of ${heading.sender} is not valid`, {
+    client: heading.sender,
+    step: heading.step,
+  });
 }
 
 /** Parses a verified payload; throws WIRE_INVALID with the field. */

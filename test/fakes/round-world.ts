@@ -2,6 +2,7 @@
  * A whole federation in one process with everything a test wants to break: the shipped coordinator and one shipped client
  * session per trainer, over memory. Clients leave as if killed and come back; so does the coordinator.
  */
+import { join } from "node:path";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ModelCache } from "../../client/model-cache/cache.ts";
 import { MemoryPersonalStore } from "../../client/model-cache/personal.ts";
@@ -25,11 +26,14 @@ import {
 import type { Reason } from "../../coordinator/round/state.ts";
 import { MemoryBlobs, MemoryStore } from "../../coordinator/store/memory.ts";
 import type { BlobStore, FederationStore } from "../../coordinator/store/port.ts";
+import { KEYS_FILE, keysFileText } from "../../coordinator/transcript/folder.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
 import { configHashOf, planOf, planText } from "../../shared/config/plan.ts";
 import { sitePolicy } from "../../shared/config/site.ts";
 import { clientName, type ClientName, type Sha256 } from "../../shared/ids.ts";
 import { brotli } from "../../shared/node/brotli.ts";
+import { keepEvidence } from "../../shared/node/evidence-folder.ts";
+import { writeFileDurably } from "../../shared/node/files.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { boxSecretOfSeed } from "../../shared/secagg/box-key.ts";
 import { issueCertificate, issueRevocationList, type RevocationList } from "../../shared/secagg/certificate.ts";
@@ -55,6 +59,8 @@ export interface RoundWorldParts {
   readonly store?: (store: MemoryStore) => FederationStore;
   readonly blobs?: (blobs: MemoryBlobs) => BlobStore;
   readonly collect?: CoordinatorParts["collect"];
+  /** Where transcripts, evidence, releases and public keys are written as a coordinator writes them; left out: nowhere. */
+  readonly folder?: string;
 }
 
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
@@ -75,9 +81,11 @@ export class RoundWorld {
   readonly #crypto: CryptoPort = withVerificationCache(new NodeCrypto());
   readonly #random = systemRandom();
   readonly #trainers: Readonly<Record<string, Trainer>>;
-  readonly #authority = this.#crypto.signingKey(this.#random.bytes(32));
+  /** The authority's key: for a test that signs in its name. */
+  readonly authority = this.#crypto.signingKey(this.#random.bytes(32));
   readonly #seed = this.#random.bytes(32);
-  readonly #signing = this.#crypto.signingKey(this.#seed);
+  /** The coordinator's. */
+  readonly signing = this.#crypto.signingKey(this.#seed);
   readonly #federation: Sha256;
   readonly #sessions = new Map<ClientName, ClientSession>();
   readonly #logs = new Map<ClientName, RoundLog>();
@@ -98,12 +106,12 @@ export class RoundWorld {
     });
     this.#trainers = parts.trainers(this.config);
     this.names = Object.keys(this.#trainers).map((name) => clientName.parse(name));
-    this.#federation = federationId(this.#crypto, this.config.federation, this.#authority.publicKey);
+    this.#federation = federationId(this.#crypto, this.config.federation, this.authority.publicKey);
     this.network = new InMemoryNetwork({ ...parts.network, blobs: this.blobs });
     const now = this.#clock.now();
     this.#keys = this.names.map((name) => {
       const signingKey = this.#crypto.signingKey(this.#random.bytes(32));
-      const certificate = issueCertificate(this.#authority, {
+      const certificate = issueCertificate(this.authority, {
         federation: this.#federation,
         name,
         key: toBase64(signingKey.publicKey),
@@ -130,13 +138,25 @@ export class RoundWorld {
       layout,
       dtype,
       keyframeEvery,
-      key: this.#signing,
+      key: this.signing,
       crypto: this.#crypto,
       compression: brotli,
       store: wrapped,
       blobs: wrappedBlobs,
     });
-    const context = { chain: this.chain, name: config.federation, config, folder: null };
+    const { folder } = this.#parts;
+    const context = {
+      chain: this.chain,
+      name: config.federation,
+      config,
+      folder: folder === undefined ? null : join(folder, "releases"),
+    };
+    if (folder !== undefined) {
+      const hex = (key: SigningKey) => bytesToHex(key.publicKey) as Sha256;
+      const [authorityKey, coordinatorKey] = [hex(this.authority), hex(this.signing)];
+      const named = { federation: config.federation, federationId: this.#federation };
+      await writeFileDurably(join(folder, KEYS_FILE), keysFileText({ ...named, authorityKey, coordinatorKey }));
+    }
     const enrolled = this.#keys.map(({ name, signingKey, certificate }) => ({
       name,
       signingKey: bytesToHex(signingKey.publicKey) as Sha256,
@@ -147,8 +167,8 @@ export class RoundWorld {
     this.coordinator = createCoordinator({
       config,
       federation: this.#federation,
-      authorityKey: this.#authority.publicKey,
-      keys: { signing: this.#signing, box: this.#crypto.agreementKey(boxSecretOfSeed(this.#seed)) },
+      authorityKey: this.authority.publicKey,
+      keys: { signing: this.signing, box: this.#crypto.agreementKey(boxSecretOfSeed(this.#seed)) },
       crypto: this.#crypto,
       store: wrapped,
       blobs: wrappedBlobs,
@@ -160,7 +180,14 @@ export class RoundWorld {
       evaluator: evaluatorOf(statistics),
       chain: this.chain,
       publish: (input) => publish(context, input),
-      keepTranscript: async (name, text) => void transcripts.set(name, text),
+      keepTranscript: async (name, text) => {
+        transcripts.set(name, text);
+        if (folder !== undefined) await writeFileDurably(join(folder, "transcripts", `${name}.json`), text);
+      },
+      ...(folder !== undefined && {
+        keepEvidence: (name, files) =>
+          keepEvidence(join(folder, "evidence"), name, files, config.transcripts.keepInputs),
+      }),
       enrolled: () => enrolled,
       revocations: () => this.#revocations,
       pause: this.#parts.pause ?? nextTurn,
@@ -190,12 +217,12 @@ export class RoundWorld {
     const personal = this.personal.get(self.name) ?? new MemoryPersonalStore();
     if (trainer.personal !== undefined) this.personal.set(self.name, personal);
     const { config } = this;
-    const coordinatorKey = this.#signing.publicKey;
+    const coordinatorKey = this.signing.publicKey;
     const federation = this.#federation;
     const own = { federation, coordinatorKey, layout: trainer.layout, crypto: this.#crypto, compression: brotli };
     const session = new ClientSession({
       self,
-      pinned: { federation, coordinatorKey, authorityKey: this.#authority.publicKey },
+      pinned: { federation, coordinatorKey, authorityKey: this.authority.publicKey },
       policy: sitePolicy.parse({
         approve: "once",
         minCohort: config.schedule.minSurvivors,
@@ -239,7 +266,7 @@ export class RoundWorld {
   revoke(name: string): void {
     const serials = this.#keys.filter((client) => client.name === name).map(({ certificate }) => certificate.serial);
     const version = (this.#revocations?.version ?? 0) + 1;
-    this.#revocations = issueRevocationList(this.#authority, { federation: this.#federation, version, serials });
+    this.#revocations = issueRevocationList(this.authority, { federation: this.#federation, version, serials });
   }
 
   /** The client's process is killed: the connection breaks without a word, and its secrets are gone. */

@@ -86,7 +86,11 @@ export function beginEvaluation(
   const { version, paramsHash, transcriptDigest, history } = state;
   const { facts, attempt } = current;
   const what = { purpose: "evaluation", round: facts.round, attempt, version, paramsHash } as const;
-  const sum = beginSum(rules, { ...what, transcriptDigest, history, clients: event.clients, terms: event.terms }, event.at);
+  const sum = beginSum(
+    rules,
+    { ...what, transcriptDigest, history, clients: event.clients, terms: event.terms },
+    event.at,
+  );
   return { state: { ...state, current: { ...current, sum } }, effects: send(askAll(sum)) };
 }
 

@@ -32,7 +32,11 @@ export function beginTraining(
   const { version, paramsHash, transcriptDigest, history } = state;
   const { facts, attempt } = current;
   const what = { purpose: "training", round: facts.round, attempt, version, paramsHash } as const;
-  const sum = beginSum(rules, { ...what, transcriptDigest, history, clients: event.clients, terms: event.terms }, event.at);
+  const sum = beginSum(
+    rules,
+    { ...what, transcriptDigest, history, clients: event.clients, terms: event.terms },
+    event.at,
+  );
   const training: Training = { phase: "training", facts: { ...facts, cohort: sum.invited }, sum };
   return { state: { ...state, current: training, regulars: sum.invited }, effects: send(askAll(sum)) };
 }

@@ -1,0 +1,211 @@
+/**
+ * Makes again, from what was kept of a session, all that its transcript says came of it: the revealed shares give the
+ * secrets, the secrets the masks, the masked inputs the sum, the sum the mean, the mean the server's step, the step the
+ * version. Every value is compared bit by bit, through the same code that made it.
+ */
+import { z } from "zod";
+import { admitShareKeys, admitUnmask, type AdmittedShares, type AdmittedUnmask } from "../aggregate/admit.ts";
+import { decodeAggregate } from "../aggregate/decode.ts";
+import { addBytes, applyMasks } from "../aggregate/secure-sum.ts";
+import { remainingMasks } from "../aggregate/unmask.ts";
+import { serverStep } from "../optimizer/server-optimizer.ts";
+import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
+import { shapesOf } from "../round/work.ts";
+import { hashOf, hashOfText } from "../../shared/canonical.ts";
+import { readPlan, type TrainingPlan } from "../../shared/config/plan.ts";
+import { CodedError } from "../../shared/errors.ts";
+import type { ClientName } from "../../shared/ids.ts";
+import { canonicalBytes, layoutOf, paramsFromBytes, type ParamLayout } from "../../shared/params/layout.ts";
+import { encodeUpdate } from "../../shared/quantize/update.ts";
+import { checkLink } from "../../shared/release/link.ts";
+import { sha256Of } from "../../shared/release/ports.ts";
+import type { ReleaseFolder } from "../../shared/release/verify.ts";
+import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
+import { fromBase64 } from "../../shared/secagg/encoding.ts";
+import { bytesOf, newWords, type Words } from "../../shared/secagg/mask.ts";
+import { COORDINATOR, MAX_PAYLOAD, statement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";
+import type { DigestStatement } from "../../shared/secagg/transcript.ts";
+import type { Check } from "../../shared/transcript/findings.ts";
+import type { CheckedSession } from "../../shared/transcript/session.ts";
+import { chainLink } from "../../shared/wire/release.ts";
+
+const statements = z.array(statement.extend({ payload: z.string().max(MAX_PAYLOAD) }));
+const stepsFile = z.strictObject({ shared: statements, revealed: statements });
+const settingFile = z.strictObject({
+  plan: z.string(),
+  tensors: z.array(z.strictObject({ name: z.string(), shape: z.array(z.int().min(1)) })),
+});
+
+/** The checks of one completed session; `folder` is its `evidence/NAME`. */
+export function evidenceChecks(crypto: CryptoPort, checked: CheckedSession, folder: ReleaseFolder): Check[] {
+  const evidence = new Evidence(crypto, checked, folder);
+  const made: Check[] = [
+    ["share commitments", () => evidence.shares()],
+    ["revealed shares", () => evidence.reveals()],
+    ["training plan", () => evidence.setting()],
+    ["masked inputs", () => evidence.inputs()],
+    ["sum", () => evidence.sum()],
+  ];
+  if (checked.transcript.result?.commit == null) return made;
+  return [...made, ["mean and server step", () => evidence.step()], ["version", () => evidence.version()]];
+}
+
+class Evidence {
+  readonly #crypto: CryptoPort;
+  readonly #checked: CheckedSession;
+  readonly #folder: ReleaseFolder;
+  readonly #shared = new Map<ClientName, AdmittedShares>();
+  #revealed: AdmittedUnmask[] = [];
+  #plan: TrainingPlan | null = null;
+  #layout: ParamLayout | null = null;
+  #words: Words | null = null;
+  #after: ServerState | null = null;
+
+  constructor(crypto: CryptoPort, checked: CheckedSession, folder: ReleaseFolder) {
+    this.#crypto = crypto;
+    this.#checked = checked;
+    this.#folder = folder;
+  }
+
+  async shares(): Promise<void> {
+    const { shared } = await this.#json("steps.json", stepsFile);
+    const { transcript, session, members } = this.#checked;
+    for (const message of this.#steps("share-keys", shared, transcript.shared)) {
+      this.#shared.set(message.sender as ClientName, admitShareKeys(this.#crypto, session, members, message));
+    }
+  }
+
+  async reveals(): Promise<void> {
+    const { revealed } = await this.#json("steps.json", stepsFile);
+    const { transcript, session, members, survivors, dropouts } = this.#checked;
+    this.#revealed = this.#steps("unmask", revealed, transcript.revealed).map((message) =>
+      admitUnmask(this.#crypto, session, members, { survivors, dropouts }, this.#shared, message),
+    );
+  }
+
+  async setting(): Promise<void> {
+    const { plan, tensors } = await this.#json("setting.json", settingFile);
+    const { configHash } = this.#checked.session;
+    if (hashOfText(plan) !== configHash) wrong("setting.json", "the plan is not the one of the session");
+    this.#plan = readPlan(plan, configHash);
+    this.#layout = layoutOf(tensors);
+    const { mode } = this.#plan.secureAggregation;
+    if (mode !== this.#checked.transcript.mode)
+      wrong("setting.json", `the plan has ${mode}, the transcript another mode`);
+  }
+
+  /** Added up as they are read: a vector is as large as the model. */
+  async inputs(): Promise<void> {
+    const inputs = this.#checked.inputs();
+    const words = newWords(this.#known(this.#plan).secureAggregation.wordBits, inputs[0]?.words ?? 0);
+    for (const { name, hash } of inputs) {
+      const path = `inputs/${name}.bin`;
+      const bytes = await this.#bytes(path);
+      if (sha256Of(this.#crypto, bytes) !== hash) wrong(path, `these are not the bytes that ${name} signed`);
+      if (bytes.length !== words.byteLength) wrong(path, `${bytes.length} bytes, expected ${words.byteLength}`);
+      addBytes(words, bytes, 1);
+    }
+    this.#words = words;
+  }
+
+  async sum(): Promise<void> {
+    const { session, members, survivors, dropouts, transcript } = this.#checked;
+    if (transcript.mode === "off") return;
+    const words = this.#known(this.#words);
+    const list = { survivors, dropouts };
+    const masks = await remainingMasks(this.#crypto, session, members, transcript.mode, list, this.#revealed);
+    await applyMasks(this.#crypto, words, masks);
+    const { sum } = this.#known(transcript.result);
+    const got = sha256Of(this.#crypto, bytesOf(words));
+    if (got !== sum) wrong("result.sum", `the inputs kept add up to ${short(got)}, the transcript says ${short(sum)}`);
+  }
+
+  async step(): Promise<void> {
+    const { survivors } = this.#checked;
+    const commit = this.#known(this.#known(this.#checked.transcript.result).commit);
+    const plan = this.#known(this.#plan);
+    const layout = this.#known(this.#layout);
+    const { training } = shapesOf(plan, layout.length, 0);
+    const { meanDelta } = decodeAggregate(training, this.#known(this.#words), survivors.length);
+    const before = await this.#bytes("before.state");
+    if (sha256Of(this.#crypto, before) !== commit.serverStateBefore) {
+      wrong("before.state", "it is not the server state that the transcript begins with");
+    }
+    this.#after = serverStep(plan.strategy)(decodeServerState(before, layout.length), meanDelta);
+    const got = sha256Of(this.#crypto, encodeServerState(this.#after));
+    if (got === commit.serverState) return;
+    const said = short(commit.serverState);
+    wrong("result.commit.serverState", `${plan.strategy.name} leads to ${short(got)}, the transcript says ${said}`);
+  }
+
+  async version(): Promise<void> {
+    const { session, file, transcript } = this.#checked;
+    const commit = this.#known(this.#known(transcript.result).commit);
+    const layout = this.#known(this.#layout);
+    const bytes = await this.#bytes("parent.params");
+    if (sha256Of(this.#crypto, bytes) !== session.parentHash) {
+      wrong("parent.params", "they are not the params that were trained from");
+    }
+    const parent = paramsFromBytes(layout, bytes);
+    const { dtype } = this.#known(this.#plan).release;
+    const { params } = encodeUpdate(layout, this.#known(this.#after).params, parent, dtype);
+    const got = sha256Of(this.#crypto, canonicalBytes(params));
+    if (got !== commit.paramsHash) {
+      wrong(
+        "result.commit.paramsHash",
+        `the step leads to ${short(got)}, the transcript says ${short(commit.paramsHash)}`,
+      );
+    }
+    const link = await this.#json("link.json", chainLink);
+    if (hashOf(link) !== commit.link) wrong("link.json", "it is not the chain link that the transcript names");
+    checkLink(this.#crypto, this.#known(fromBase64(file.signedBy)), session.federation, link);
+    const follows = link.version === commit.version && link.parentHash === session.parentHash;
+    if (!follows || link.paramsHash !== commit.paramsHash || link.configHash !== session.configHash) {
+      wrong("link.json", "the signed chain link is for another version, parent or plan");
+    }
+  }
+
+  /** The steps whose hashes were signed, as they were sent. */
+  #steps(step: Step, given: z.infer<typeof statements>, signed: readonly DigestStatement[]): SignedStep[] {
+    if (given.length !== signed.length)
+      wrong("steps.json", `${given.length} ${step} steps, ${signed.length} were signed`);
+    return signed.map(({ sender, payloadHash, signature }, i) => {
+      const { payload } = given[i] as (typeof given)[number];
+      if (given[i]?.sender !== sender || hashOfText(payload) !== payloadHash) {
+        wrong("steps.json", `the ${step} step of ${sender} is not the one it signed`);
+      }
+      const { federation, sid, purpose, round, attempt } = this.#checked.session;
+      const where = { federation, sid: sid as SignedStep["sid"], purpose, round, attempt };
+      return { ...where, step, sender, recipient: COORDINATOR, payload, signature };
+    });
+  }
+
+  async #json<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+    const text = new TextDecoder().decode(await this.#bytes(path));
+    try {
+      const parsed = schema.safeParse(JSON.parse(text));
+      if (parsed.success) return parsed.data;
+    } catch {
+      // Refused below.
+    }
+    return wrong(path, "it is damaged");
+  }
+
+  async #bytes(path: string): Promise<Uint8Array> {
+    return (await this.#folder.read(path)) ?? wrong(path, "it is missing");
+  }
+
+  /** Every check builds on those before it. */
+  #known<T>(value: T | null): T {
+    if (value === null) throw new Error("a check was made before the one that it builds on");
+    return value;
+  }
+}
+
+function short(hash: string): string {
+  return `${hash.slice(0, 16)}…`;
+}
+
+function wrong(field: string, what: string): never {
+  throw new CodedError("TRANSCRIPT_EVIDENCE", `${field}: ${what}`, { field });
+}

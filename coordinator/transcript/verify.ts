@@ -1,0 +1,121 @@
+/** Checks the transcripts of a federation offline, with whatever else of it is at hand: evidence, releases. */
+import { CodedError, isCoded } from "../../shared/errors.ts";
+import type { Sha256 } from "../../shared/ids.ts";
+import { verifyRelease, type ReleaseFolder } from "../../shared/release/verify.ts";
+import type { Compression } from "../../shared/release/ports.ts";
+import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
+import { fromBase64 } from "../../shared/secagg/encoding.ts";
+import { chainChecks, inOrder, type Named } from "../../shared/transcript/chain.ts";
+import { runChecks, type Check, type Finding } from "../../shared/transcript/findings.ts";
+import { CheckedSession, readTranscript, type Keys } from "../../shared/transcript/session.ts";
+import { evidenceChecks } from "./recompute.ts";
+
+export interface VerifyInput {
+  readonly keys: Keys;
+  /** Files of `transcripts/`, by name without ending. */
+  readonly transcripts: ReadonlyMap<string, string>;
+  /** What was kept of a session, and the release of a version; null: not here. */
+  readonly evidence: (name: string) => Promise<ReleaseFolder | null>;
+  readonly release: (version: number) => Promise<ReleaseFolder | null>;
+}
+
+export interface Verification {
+  /** No check failed. */
+  readonly ok: boolean;
+  readonly sessions: readonly {
+    readonly name: string;
+    readonly outcome: "completed" | "failed" | "void";
+    readonly roster: number;
+    readonly survivors: number;
+    /** Whether its result was made again from what was kept. */
+    readonly recomputed: boolean;
+  }[];
+  readonly findings: readonly Finding[];
+  /** Of the newest transcript: what the next session's id contains. */
+  readonly head: Sha256 | null;
+}
+
+export async function verifyTranscripts(
+  crypto: CryptoPort,
+  compression: Compression,
+  input: VerifyInput,
+): Promise<Verification> {
+  const findings: Finding[] = [];
+  const named: Named[] = [];
+  for (const [name, text] of input.transcripts) {
+    await runChecks(findings, name, [["form", () => void named.push({ name, file: readTranscript(text) })]]);
+  }
+  const ordered = inOrder(named);
+  const sessions: Verification["sessions"][number][] = [];
+  for (const [i, entry] of ordered.entries()) {
+    const { name, file } = entry;
+    const { transcript } = file;
+    const checked = new CheckedSession(crypto, input.keys, file);
+    const sound = await runChecks(findings, name, checked.checks());
+    // Where it stands is judged also of one that is not sound: both can be told at once.
+    await runChecks(findings, name, chainChecks(ordered.slice(0, i), entry));
+    const recomputed = sound && (await recompute(crypto, input, checked, name, findings));
+    if (sound) await runChecks(findings, name, [releaseCheck(crypto, compression, input, checked)]);
+    const { outcome, advertised, maskedInputs } = transcript;
+    sessions.push({ name, outcome, roster: advertised.length, survivors: maskedInputs.length, recomputed });
+  }
+  const ok = findings.every(({ status }) => status !== "failed");
+  return { ok, sessions, findings, head: ordered.at(-1)?.file.digest ?? null };
+}
+
+async function recompute(
+  crypto: CryptoPort,
+  input: VerifyInput,
+  checked: CheckedSession,
+  name: string,
+  findings: Finding[],
+): Promise<boolean> {
+  if (checked.transcript.outcome !== "completed") return false;
+  const folder = await input.evidence(name);
+  if (folder !== null) return runChecks(findings, name, evidenceChecks(crypto, checked, folder));
+  await runChecks(findings, name, [["sum, step and version", () => "the masked inputs are not here"]]);
+  return false;
+}
+
+/** The published release of the version that a training session made. */
+function releaseCheck(
+  crypto: CryptoPort,
+  compression: Compression,
+  input: VerifyInput,
+  { transcript, session, file }: CheckedSession,
+): Check {
+  return [
+    "release",
+    async () => {
+      const commit = transcript.result?.commit;
+      if (commit == null) return "the session made no version";
+      const folder = await input.release(commit.version);
+      if (folder === null) return "the release is not here";
+      const context = { crypto, compression, trustedKey: fromBase64(file.signedBy), neighbour: input.release };
+      const { manifest } = await verifyRelease(context, folder).catch((error: unknown) => {
+        if (!isCoded(error)) throw error;
+        throw differs(commit.version, `${error.message} (${error.code})`);
+      });
+      const expected = {
+        federation: session.federation,
+        version: commit.version,
+        paramsHash: commit.paramsHash,
+        parentHash: session.parentHash,
+        configHash: session.configHash,
+        round: session.round,
+      } as const;
+      for (const [field, value] of Object.entries(expected)) {
+        const got = manifest[field as keyof typeof expected];
+        if (got !== value) throw differs(commit.version, `${field} is ${got}, the transcript says ${value}`);
+      }
+      const { survivors } = manifest.counts;
+      const summed = transcript.maskedInputs.length - (transcript.result?.rejected.length ?? 0);
+      if (survivors !== summed) throw differs(commit.version, `it counts ${survivors} survivors of ${summed}`);
+      return null;
+    },
+  ];
+}
+
+function differs(version: number, what: string): CodedError {
+  return new CodedError("TRANSCRIPT_RELEASE", `release ${version}: ${what}`, { version });
+}
