@@ -1,6 +1,7 @@
 /** The `allulook` command: wires the sub-commands together, nothing else. */
 import { Command } from "commander";
 import { reportError } from "./output.ts";
+import { register as attack } from "./commands/attack.ts";
 import { register as authority } from "./commands/authority.ts";
 import { register as bench } from "./commands/bench.ts";
 import { register as client } from "./commands/client.ts";
@@ -58,6 +59,7 @@ const families = [
   model,
   release,
   transcript,
+  attack,
   bench,
 ];
 for (const register of families) register(program);

@@ -185,7 +185,7 @@ export class ClientSession {
     log.info({ purpose, round, outcome: message.outcome }, `${purpose} of round ${round} ${message.outcome}${why}`);
     attempt.end(`the coordinator ended the attempt as ${message.outcome}`);
     // After a failed attempt the round is tried again, with the same result of training.
-    if (purpose === "training" && message.outcome !== "failed") this.#planning.current?.work.forgetTraining();
+    if (purpose === "training" && message.outcome !== "failed") this.#planning.current?.work.roundOver();
   }
 
   #late(what: string, sid: string): void {

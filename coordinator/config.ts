@@ -15,6 +15,7 @@ import { checkThresholds } from "../shared/secagg/thresholds.ts";
 import { completeConfig } from "./own-model.ts";
 import { withTeacher } from "./teacher.ts";
 import { checkAggregation } from "./aggregate/robust/config.ts";
+import { checkStrategy } from "./optimizer/config.ts";
 import { checkTrainingFeatures } from "./training-features.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
@@ -54,7 +55,7 @@ function yamlOf(text: string, file: string): unknown {
   }
 }
 
-/** The checks across fields; returns the configuration with FedProx's mu as the clients' proximal term. */
+/** The checks across fields; returns the configuration with FedProx's mu, or FedDyn's alpha, as the clients' proximal term. */
 export function checkFederationConfig(config: FederationConfig, file = "federation.yaml"): CheckedConfig {
   try {
     checkModelName(config);
@@ -65,6 +66,7 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
     checkStopRule(config);
     checkTranscripts(config);
     checkTraining(config);
+    checkStrategy(config);
     checkTrainingFeatures(config);
     checkModel(config);
     checkListen(config);
@@ -75,10 +77,12 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
   }
 }
 
-/** FedProx's mu is the clients' proximal term: it stands in the plan where they read it. */
+/** What the strategy makes the clients' proximal term: it stands in the plan where they read it. */
 function withProximal(config: FederationConfig): FederationConfig {
   const { strategy, training } = config;
-  return strategy.name === "fedprox" ? { ...config, training: { ...training, proximal: strategy.mu } } : config;
+  const proximal =
+    strategy.name === "fedprox" ? strategy.mu : strategy.name === "feddyn" ? strategy.alpha : training.proximal;
+  return proximal === training.proximal ? config : { ...config, training: { ...training, proximal } };
 }
 
 /** The weights that ship with this package are what a model begins with, unless the file says otherwise. */

@@ -197,6 +197,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
     mode: secureAggregation.mode,
     cohort: schedule.cohort,
     minSurvivors: schedule.minSurvivors,
+    ...(config.strategy.name === "fedbuff" && { buffer: config.strategy.buffer }),
     deadlines: {
       recruitMs: schedule.phaseDeadlines.recruit,
       shareKeysMs: schedule.phaseDeadlines.shareKeys,

@@ -8,7 +8,7 @@ import { memberActions } from "./enrol/actions.ts";
 import { openFederation, writeEndpoint } from "./enrol/folder.ts";
 import { readFederationYaml } from "./enrol/init.ts";
 import { ReleaseChain } from "./release/chain.ts";
-import { initialModel, type InitialModel } from "./release/initial-model.ts";
+import { begunWith, initialModel, type InitialModel } from "./release/initial-model.ts";
 import { publish } from "./release/publish.ts";
 import { systemClock } from "./round/clock.ts";
 import { DEPLOYED, type CoordinatorOptions, type Observer } from "./round/parts.ts";
@@ -59,7 +59,8 @@ export async function openCoordinator(
     const federation = await openFederation(folder, config, crypto, rng, Date.now);
     const { identity, key, members, store, blobs, paths } = federation;
     const { model, labels, input, training } = config;
-    const { layout, params } = begin ?? (await initialModel({ model, labels, input, training }, config.seed, data));
+    const plain = begin ?? (await initialModel({ model, labels, input, training }, config.seed, data));
+    const { layout, params } = begunWith(plain, config.strategy);
     const configHash = configHashOf(planText(planOf(config)));
     const { dtype, keyframeEvery } = config.release;
     const chain = await ReleaseChain.open({

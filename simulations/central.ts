@@ -7,6 +7,7 @@ export function alone(config: FederationConfig, evaluation: FederationConfig["ev
     ...config,
     evaluation: { ...evaluation, every: 1 },
     strategy: { name: "fedavg", serverLearningRate: 1, serverMomentum: 0 },
+    aggregation: { rule: "mean" },
     training: { ...config.training, proximal: 0 },
     clip: { norm: null, coordinate: 100 },
     release: { ...config.release, dtype: "fp32", every: 1 },

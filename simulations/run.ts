@@ -8,7 +8,7 @@ import type { Trainer } from "../client/training/trainer.ts";
 import type { Observer } from "../coordinator/round/parts.ts";
 import type { RoundReport } from "../coordinator/round/report.ts";
 import { readBaseBytes } from "../coordinator/base-model.ts";
-import { initialModel } from "../coordinator/release/initial-model.ts";
+import { begunWith, initialModel } from "../coordinator/release/initial-model.ts";
 import type { Release } from "../coordinator/release/publish.ts";
 import { federationConfig, type FederationConfig } from "../shared/config/federation.ts";
 import { basePart } from "../shared/release/base.ts";
@@ -85,7 +85,8 @@ export async function run(setting: RunSetting, signal?: AbortSignal): Promise<Ru
     if (file !== null) await writeFileDurably(file, base as Uint8Array);
     trainers = await openTrainers(pool, setting, file);
     const first = [...trainers.values()][0] as Trainer;
-    const begin = await initialModel({ model, labels, input, training }, config.seed, join(out, "cache"));
+    const plain = await initialModel({ model, labels, input, training }, config.seed, join(out, "cache"));
+    const begin = begunWith(plain, config.strategy);
     await writeFileDurably(
       join(out, SETUP_FILE),
       `${JSON.stringify({ config, dataName: data.name, generated: data.generated, clients })}\n`,

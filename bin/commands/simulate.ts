@@ -79,7 +79,10 @@ export function simulated(command: Command): Command {
     .option("--unlabelled <n>", "how many clients, the last ones, train without looking at their labels", integer, 0);
   return shared(command)
     .option("--secure-aggregation <mode>", "malicious, semi-honest or off")
-    .option("--strategy <name>", "fedavg, fedprox, fedadam, fedyogi or fedadagrad");
+    .option(
+      "--strategy <name>",
+      "fedavg, fedprox, fedadam, fedyogi, fedadagrad, fednova, qfedavg, scaffold, feddyn or fedbuff",
+    );
 }
 
 function shared(command: Command): Command {
@@ -190,8 +193,8 @@ function configured(
       ...steps,
       ...(options.localSteps === undefined && localEpochs !== undefined && { localEpochs }),
       ...(options.localSteps !== undefined && { localSteps: options.localSteps }),
-      // FedProx's term goes with the strategy that brought it.
-      ...(!sameStrategy && base.strategy.name === "fedprox" && { proximal: 0 }),
+      // The proximal term goes with the strategy that brought it.
+      ...(!sameStrategy && ["fedprox", "feddyn"].includes(base.strategy.name) && { proximal: 0 }),
       batchSize: options.batchSize ?? training.batchSize,
       optimizer: { ...training.optimizer, learningRate: options.learningRate ?? training.optimizer.learningRate },
     },

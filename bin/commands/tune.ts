@@ -126,7 +126,7 @@ function writable({ model: { own: _own, base: _base, ...model }, ...config }: Fe
   return {
     ...config,
     model: withoutStart(model),
-    training: config.strategy.name === "fedprox" ? training : { ...training, proximal },
+    training: ["fedprox", "feddyn"].includes(config.strategy.name) ? training : { ...training, proximal },
   };
 }
 
@@ -137,7 +137,7 @@ function withoutStopRule(config: FederationConfig): FederationConfig {
     ...config,
     model: withoutStart(config.model),
     schedule: { ...schedule, untilMetric: null, untilDate: null },
-    training: strategy.name === "fedprox" ? { ...training, proximal: 0 } : training,
+    training: ["fedprox", "feddyn"].includes(strategy.name) ? { ...training, proximal: 0 } : training,
   };
 }
 

@@ -10,6 +10,7 @@ import { canonicalJson } from "../../shared/canonical.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { writeReleaseFolder } from "../../shared/node/release-folder.ts";
+import { modelLayout } from "../../shared/params/control.ts";
 import { encodeModel } from "../../shared/quantize/model.ts";
 import { MANIFEST_PATH, readManifest, type Manifest } from "../../shared/release/manifest.ts";
 import { MODEL_WEIGHTS_PATH, modelFiles } from "../../shared/release/model-card.ts";
@@ -84,8 +85,9 @@ export async function installRelease(
   if (manifest.model === null || state.active === manifest.version) return { manifest, outcome: "unchanged", state };
   const params = await cache.ensure(manifest.version, manifest.paramsHash, signal);
   const { dtype, fallbacks } = manifest.model;
-  const model = encodeModel(layout, params, dtype, fallbacks);
-  const files = modelFiles(plan, layout, options.base).set(MODEL_WEIGHTS_PATH, model.bytes);
+  const part = modelLayout(layout);
+  const model = encodeModel(part, params.subarray(0, part.length), dtype, fallbacks);
+  const files = modelFiles(plan, part, options.base).set(MODEL_WEIGHTS_PATH, model.bytes);
   for (const [path, bytes] of files) {
     const signed = manifest.files.find((file) => file.path === path);
     if (signed?.sha256 !== sha256Of(crypto, bytes)) {

@@ -10,6 +10,8 @@ import { encodeEvaluation, evaluationLayout, type EvaluationLayout } from "../..
 import { newWords, type Words } from "../../shared/secagg/mask.ts";
 import { newSealableWords } from "../../shared/secagg/sealed.ts";
 import type { Session } from "../../shared/secagg/session.ts";
+import { l2Norm } from "../../shared/privacy/clip.ts";
+import { localScaling, scales, SHARE } from "../../shared/strategies/scaling.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import type { TrainingProgress, TrainingResult } from "../training/trainer.ts";
 import { encodeUpdate, type UpdateRules } from "../update/encode.ts";
@@ -20,9 +22,12 @@ const KEPT_SCORES = 4;
 
 interface Training {
   readonly round: number;
+  readonly version: number;
   readonly parentHash: string;
   readonly result: Promise<TrainingResult>;
   readonly abort: AbortController;
+  /** Its vector was handed out: whether it was counted is the coordinator's to know. */
+  handedOut: boolean;
 }
 
 interface WorkOptions {
@@ -50,7 +55,7 @@ export class Work {
     const cohortMax = plan.schedule.cohort.max;
     const { layout, statistics } = place.trainer;
     this.#rules = {
-      layout: trainingLayout({ wordBits, cohortMax, coordinates: layout.length }),
+      layout: trainingLayout({ wordBits, cohortMax, coordinates: layout.length }, scales(plan.strategy) ? [SHARE] : []),
       fixed: fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: plan.clip.coordinate }),
       clipNorm: plan.clip.norm,
       examplesPerWeight,
@@ -115,7 +120,12 @@ export class Work {
     return statistics;
   }
 
-  /** The round is over for good: what was trained for it is of no more use. */
+  /** The round is over for good: what was trained for it is of no more use, unless the strategy takes it later. */
+  roundOver(): void {
+    if (this.#plan.strategy.name === "fedbuff" && this.#training?.handedOut === false) return;
+    this.forgetTraining();
+  }
+
   forgetTraining(): void {
     this.#training?.abort.abort(new CodedError("ATTEMPT_OVER", "the round is over"));
     this.#training = null;
@@ -130,8 +140,13 @@ export class Work {
     const meanLoss = lossCount > 0 ? lossSum / lossCount : 0;
     const { layout } = trainer;
     const { examples = trainer.examples } = result;
-    const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen };
+    const { strategy, training } = this.#plan;
+    const staleness = version - (this.#training?.version ?? version);
+    const facts = { steps: lossCount, norm: l2Norm(delta), startLoss: result.startLoss ?? meanLoss, staleness };
+    const scaling = localScaling(strategy, training.optimizer, facts);
+    const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen, scaling };
     const { words } = encodeUpdate(this.#rules, layout, update, await this.#room(signal));
+    if (this.#training !== null) this.#training.handedOut = true;
     if (!this.#options.keepResult) this.forgetTraining();
     return words;
   }
@@ -146,16 +161,25 @@ export class Work {
   /** Seeds depend on client and round, never on the attempt: another attempt of the round takes the same result. */
   async #trained(session: Session, version: number, signal: AbortSignal): Promise<TrainingResult> {
     const { round, parentHash } = session;
-    if (this.#training?.round !== round || this.#training.parentHash !== parentHash) {
+    const known = this.#training;
+    const same = known?.round === round && known.parentHash === parentHash;
+    if (known === null || !(same || this.#goesOn(known, version))) {
       this.forgetTraining();
       const abort = new AbortController();
-      const training = { round, parentHash, abort, result: this.#train(session, version, abort.signal) };
+      const result = this.#train(session, version, abort.signal);
+      const training: Training = { round, version, parentHash, abort, handedOut: false, result };
       this.#training = training;
       training.result.catch(() => {
         if (this.#training === training) this.forgetTraining();
       });
     }
-    return unlessAborted(this.#training.result, signal);
+    return unlessAborted((this.#training as Training).result, signal);
+  }
+
+  /** Buffered asynchronous aggregation: what was begun from an older version is finished, and counts less. */
+  #goesOn({ handedOut, version: begun }: Training, version: number): boolean {
+    const { strategy } = this.#plan;
+    return strategy.name === "fedbuff" && !handedOut && version - begun <= strategy.maxStaleness;
   }
 
   async #train({ round, parentHash }: Session, version: number, signal: AbortSignal): Promise<TrainingResult> {

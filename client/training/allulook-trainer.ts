@@ -20,16 +20,20 @@ import type { BaseParams } from "../../shared/release/base.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import { type Holdout, splitHoldout } from "../data/holdout.ts";
 import { jobId, loadCheckpoint, removeCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { correctingDrift } from "./drift.ts";
 import { FlatOptimizer } from "./flat-optimizer.ts";
 import { Lessons } from "./lessons.ts";
 import { SampleCache } from "./sample-cache.ts";
 import { lossAndGradient, uncertaintyCount, valuesCount } from "./step.ts";
+import { startLoss } from "./start-loss.ts";
 import { openTutor, type Tutor } from "./tutor.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
 
 type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation"> & {
   /** How many rounds there are to be: of one, unless given. */
   readonly schedule?: Pick<FederationConfig["schedule"], "rounds">;
+  /** Decides what is added to gradients, and what is measured besides: nothing, unless given. */
+  readonly strategy?: FederationConfig["strategy"];
 };
 
 export interface TrainerOptions {
@@ -77,7 +81,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { distillation } = config.training;
   try {
     const tutor = distillation === null ? null : await openTutor(options.teacher ?? null, distillation, built);
-    return new AllulookTrainer({ config, dataset, split, built, tutor, checkpointEveryMs });
+    const trainer = new AllulookTrainer({ config, dataset, split, built, tutor, checkpointEveryMs });
+    return correctingDrift(trainer, config.strategy, config.training.optimizer);
   } catch (error) {
     built.dispose();
     throw error;
@@ -151,6 +156,10 @@ class AllulookTrainer implements Trainer {
     const saved = job.checkpointDir === undefined ? null : await loadCheckpoint(job.checkpointDir, id);
     const place = { built, config, cache: this.#cache, train: this.#split.train };
     const begin = { ...job, params: start.slice(0, size) };
+    const before =
+      config.strategy?.name === "qfedavg"
+        ? await startLoss(this.#split.train, this.#cache, { built, config, params: begin.params }, signal)
+        : undefined;
     const lessons = await Lessons.of(place, begin, this.#done(job.round, 0));
     let rng = job.rng;
     let step = 0;
@@ -194,6 +203,7 @@ class AllulookTrainer implements Trainer {
         if (training.proximal > 0) {
           addProximal(gradient, values, params.subarray(0, built.learned), training.proximal);
         }
+        if (job.correction !== undefined) addTo(gradient, job.correction.subarray(0, built.learned));
         if (!Number.isFinite(loss)) {
           throw new CodedError("UPDATE_NOT_FINITE", `the loss is ${loss} at step ${step + 1}`, { step: step + 1 });
         }
@@ -235,6 +245,7 @@ class AllulookTrainer implements Trainer {
         examplesSeen,
         lossSum,
         lossCount: steps,
+        ...(before !== undefined && { startLoss: before }),
         examples: lessons.worth(this.examples, examplesSeen),
         ...(this.personal !== undefined && { personal: trained.slice(params.length, size) }),
       };
@@ -293,6 +304,10 @@ class AllulookTrainer implements Trainer {
     }
     return this.#meanDepth;
   }
+}
+
+function addTo(gradient: Float32Array, correction: Float32Array): void {
+  for (let i = 0; i < correction.length; i++) gradient[i] = (gradient[i] as number) + (correction[i] as number);
 }
 
 /** Adds mu (w - w0): the gradient of FedProx's mu/2 |w - w0|^2. What is behind the federated params is left alone. */

@@ -27,7 +27,7 @@ export async function easiestFirst(
   indices: readonly number[],
   measure: Curriculum["measure"],
   cache: SampleCache,
-  model: { readonly built: BuiltModel; readonly config: Config; readonly params: Float32Array },
+  model: LossPlace,
   signal: AbortSignal,
 ): Promise<number[]> {
   const rated: { index: number; difficulty: number }[] = [];
@@ -43,11 +43,14 @@ export async function easiestFirst(
     .map(({ index }) => index);
 }
 
+export interface LossPlace {
+  readonly built: BuiltModel;
+  readonly config: Config;
+  readonly params: Float32Array;
+}
+
 /** The sum of the heads' losses on the sample as it is; depth is withheld where it is to be learned. */
-function lossOn(
-  sample: PreparedSample,
-  { built, config, params }: { readonly built: BuiltModel; readonly config: Config; readonly params: Float32Array },
-): number | null {
+export function lossOn(sample: PreparedSample, { built, config, params }: LossPlace): number | null {
   const withheld = config.labels.depth.kind !== "none" || !config.input.modalities.includes("depth");
   const batch = renderBatch([sample], [plainView(sample, { depth: withheld })], config, built.strides);
   return lossOf(built, config, params, batch);

@@ -19,6 +19,8 @@ export interface TrainingJob {
   readonly params: Float32Array;
   /** What this site has kept for itself, in the order of `personal`; left out: as the model begins. */
   readonly personal?: Float32Array;
+  /** Added to every gradient, as long as `params`; left out: nothing. */
+  readonly correction?: Float32Array;
   readonly round: number;
   /** Order of samples, augmentation and modality dropout draw from this stream and nothing else. */
   readonly rng: Rng;
@@ -39,6 +41,8 @@ export interface TrainingResult {
   readonly lossSum: number;
   /** Steps summed in `lossSum`. */
   readonly lossCount: number;
+  /** Mean loss of `job.params` on the training samples, where the strategy asks for it. */
+  readonly startLoss?: number;
   /** What the update weighs by; the trainer's `examples` unless given. */
   readonly examples?: number;
 }

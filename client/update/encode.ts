@@ -7,6 +7,7 @@ import type { ParamLayout } from "../../shared/params/layout.ts";
 import { clipFactor, l2Norm } from "../../shared/privacy/clip.ts";
 import { encodeCoordinates, weightOf, type FixedPoint } from "../../shared/quantize/fixed-point.ts";
 import { newWords, type Words } from "../../shared/secagg/mask.ts";
+import { SHARE, type LocalScaling } from "../../shared/strategies/scaling.ts";
 import { writeReal, writeStatistics, type Statistics, type VectorLayout } from "../../shared/secagg/vector-layout.ts";
 
 export interface UpdateRules {
@@ -26,6 +27,8 @@ export interface LocalUpdate {
   readonly examplesSeen: number;
   /** Sum of the loss over the examples processed. */
   readonly lossSum: number;
+  /** Of strategies that scale updates (`shared/strategies/scaling.ts`). */
+  readonly scaling?: LocalScaling | null;
 }
 
 export interface EncodedUpdate {
@@ -75,11 +78,14 @@ export function encodeUpdate(
     );
   }
   const weight = weightOf(update.examples, rules.examplesPerWeight, fixed.maxWeight);
-  const factor = clipFactor(norm, rules.clipNorm);
+  const { scaling } = update;
+  const scale = scaling?.factor ?? 1;
+  const factor = scale * clipFactor(norm * scale, rules.clipNorm);
   const clipped = encodeCoordinates(fixed, update.delta, weight, factor, words);
   words[layout.weightAt] = weight;
   const { examples, examplesSeen, lossSum } = update;
-  writeStatistics(layout, { clipped, examples, examplesSeen, ...writeReal("loss", lossSum) }, words);
+  const share = scaling?.share === undefined ? {} : writeReal(SHARE, weight * scaling.share);
+  writeStatistics(layout, { clipped, examples, examplesSeen, ...writeReal("loss", lossSum), ...share }, words);
   return { words, weight, norm, clipped };
 }
 

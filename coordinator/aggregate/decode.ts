@@ -6,6 +6,7 @@ import { CodedError } from "../../shared/errors.ts";
 import { l2Norm } from "../../shared/privacy/clip.ts";
 import { decodeMean, signedView, type FixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
+import { SHARE } from "../../shared/strategies/scaling.ts";
 import { readReal, readStatistics, type VectorLayout } from "../../shared/secagg/vector-layout.ts";
 
 export interface AggregateRules {
@@ -26,6 +27,8 @@ export interface Aggregate {
   readonly examplesSeen: number;
   /** Mean over the examples processed. */
   readonly loss: number;
+  /** The sum that a strategy which scales updates goes by; 0 where none does. */
+  readonly totalShare: number;
 }
 
 /**
@@ -64,6 +67,7 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
     examples,
     examplesSeen,
     loss: readReal(statistics, "loss") / Math.max(1, examplesSeen),
+    totalShare: readReal(statistics, SHARE),
   };
 }
 

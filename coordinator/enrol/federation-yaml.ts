@@ -49,7 +49,7 @@ training:
   batchSize: 8
   optimizer: { name: adam, learningRate: 0.002, decay: 0.9 } # decay: share of the rate gone at the end of a round
 
-strategy: { name: fedavg } # fedavg | fedprox | fedadam | fedyogi | fedadagrad
+strategy: { name: fedavg } # fedavg | fedprox | fedadam | fedyogi | fedadagrad | fednova | qfedavg | scaffold | feddyn
 
 # How the sites' updates become one. mean, or a rule that bad sites cannot move far, where the coordinator is trusted with
 # single updates: krum | multiKrum | bulyan | median | trimmedMean | geometricMedian | normClipping | centredClipping

@@ -3,27 +3,37 @@
  * Federated Optimization", algorithm 2). Pure: params and moments in, new ones out. One table, one signature.
  *   fedavg      x' = x + lr * m,  m = beta * m + delta        (beta = 0: m = delta; McMahan et al. 2017)
  *   fedprox     as fedavg with lr = 1; its proximal term is the clients' (Li et al. 2020)
+ *   fednova, qfedavg, fedbuff  as fedavg; what the delta is scaled by is in shared/strategies/scaling.ts
+ *   feddyn      h' = h - alpha * (survivors / population) * delta,  x' = x + delta - h' / alpha (Acar et al. 2021)
+ *   scaffold    x' = x + lr * delta_x,  c' = c + (survivors / population) * delta_c (Karimireddy et al. 2020); the state is
+ *               [x, c], as shared/params/control.ts lays it out
  *   fedadagrad  v' = v + delta^2
  *   fedyogi     v' = v - (1 - beta2) * delta^2 * sign(v - delta^2)
  *   fedadam     v' = beta2 * v + (1 - beta2) * delta^2
  *   the three   m' = beta1 * m + (1 - beta1) * delta,  x' = x + lr * m' / (sqrt(v') + tau)
  * Moments are float32 like the params; each value is computed in float64 and rounded once.
  */
-import type { FederationConfig } from "../../shared/config/federation.ts";
+import type { Strategy } from "../../shared/config/strategy.ts";
 import { newServerState, type ServerState } from "./server-state-codec.ts";
 
-export type Strategy = FederationConfig["strategy"];
-
-/** One step; `state` is not changed. */
-export type ServerStep = (state: ServerState, meanDelta: Float32Array) => ServerState;
+/** One step; `state` is not changed. `survivors`: clients in the mean. */
+export type ServerStep = (state: ServerState, meanDelta: Float32Array, survivors?: number) => ServerState;
 
 /** The server's step for a strategy of federation.yaml. */
 export function serverStep(strategy: Strategy): ServerStep {
   switch (strategy.name) {
     case "fedavg":
+    case "fednova":
       return momentumStep(strategy.serverLearningRate, strategy.serverMomentum);
+    case "fedbuff":
+      return momentumStep(strategy.serverLearningRate, 0);
     case "fedprox":
+    case "qfedavg":
       return momentumStep(1, 0);
+    case "feddyn":
+      return dynamicStep(strategy.population);
+    case "scaffold":
+      return controlStep(strategy.serverLearningRate, strategy.population);
     case "fedadagrad":
       // Reddi et al. use no momentum for Adagrad (beta1 = 0), and start v at tau^2.
       return adaptiveStep({ ...strategy, beta1: 0 }, (v, square) => v + square);
@@ -55,6 +65,38 @@ function momentumStep(learningRate: number, momentum: number): ServerStep {
       const m = momentum * (before?.[i] ?? 0) + (delta[i] as number);
       after[i] = m;
       next[i] = (params[i] as number) + learningRate * m;
+    }
+    return state;
+  };
+}
+
+/** Share of all clients that are in the mean. */
+function participation(population: number | null, survivors: number | undefined): number {
+  return population === null || survivors === undefined ? 1 : Math.min(1, survivors / population);
+}
+
+/** The moment "drift" is -h / alpha: how far the clients' linear terms pull, as a displacement. */
+function dynamicStep(population: number | null): ServerStep {
+  return ({ params, moments }, delta, survivors) => {
+    const state = newServerState(params.length, ["drift"]);
+    const after = state.moments["drift"] as Float32Array;
+    const share = participation(population, survivors);
+    for (let i = 0; i < params.length; i++) {
+      const drift = (moments["drift"]?.[i] ?? 0) + share * (delta[i] as number);
+      after[i] = drift;
+      state.params[i] = (params[i] as number) + (delta[i] as number) + drift;
+    }
+    return state;
+  };
+}
+
+function controlStep(learningRate: number, population: number | null): ServerStep {
+  return ({ params }, delta, survivors) => {
+    const state = newServerState(params.length, []);
+    const half = params.length / 2;
+    const share = participation(population, survivors);
+    for (let i = 0; i < params.length; i++) {
+      state.params[i] = (params[i] as number) + (i < half ? learningRate : share) * (delta[i] as number);
     }
     return state;
   };

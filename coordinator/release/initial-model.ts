@@ -9,6 +9,8 @@ import { hashOf } from "../../shared/canonical.ts";
 import { invalidField } from "../../shared/config/parse.ts";
 import { sha256Hex } from "../../shared/ids.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
+import type { Strategy } from "../../shared/config/strategy.ts";
+import { paramsWithControl, withControl } from "../../shared/params/control.ts";
 import { layoutOf, type ParamLayout } from "../../shared/params/layout.ts";
 import { decodeBase } from "../../shared/release/base.ts";
 import { readBaseBytes } from "../base-model.ts";
@@ -23,6 +25,12 @@ export interface InitialModel {
   readonly layout: ParamLayout;
   /** Params of `seed`, equal on every machine, those that ship, or those that a model of one's own or a base came with. */
   params(): Promise<Float32Array>;
+}
+
+/** The same for a strategy that keeps a control variate behind the params. */
+export function begunWith({ layout, params }: InitialModel, { name }: Strategy): InitialModel {
+  if (name !== "scaffold") return { layout, params };
+  return { layout: withControl(layout), params: async () => paramsWithControl(await params()) };
 }
 
 /** Builds nothing until it has to: a coordinator that restarts needs no engine. `folder`: where the layout is kept. */

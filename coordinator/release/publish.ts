@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { pruneReleases, writeReleaseFolder } from "../../shared/node/release-folder.ts";
+import { modelLayout } from "../../shared/params/control.ts";
 import { dtypesOf } from "../../shared/quantize/dtype.ts";
 import { encodeModel } from "../../shared/quantize/model.ts";
 import { layoutHashOf, packBytes } from "../../shared/quantize/pack.ts";
@@ -79,9 +80,12 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
     return { manifest, bytes: known, hash: sha256Of(crypto, known), folder: folderOf(context, input.version) };
   }
   const withModel = input.withModel ?? (input.version > 0 && input.version % config.release.every === 0);
+  // What a strategy keeps behind the params is no part of the model.
+  const part = modelLayout(layout);
+  const params = version.params.subarray(0, part.length);
   const scored = {
-    layout,
-    params: version.params,
+    layout: part,
+    params,
     dtype: config.release.dtype,
     fallbacks: version.link.fallbacks,
     maxDrop: config.release.maxDrop,
@@ -90,8 +94,8 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
   const choice = await settleFallbacks(scored, withModel ? input.measure : undefined);
   const files = new Map<string, Uint8Array>();
   if (withModel) {
-    for (const [path, bytes] of modelFiles(config, layout, context.base)) files.set(path, bytes);
-    files.set(MODEL_WEIGHTS_PATH, encodeModel(layout, version.params, config.release.dtype, choice.fallbacks).bytes);
+    for (const [path, bytes] of modelFiles(config, part, context.base)) files.set(path, bytes);
+    files.set(MODEL_WEIGHTS_PATH, encodeModel(part, params, config.release.dtype, choice.fallbacks).bytes);
   }
   const { update, keyframe } = version.link;
   const blobs = chain.options.blobs;
@@ -121,7 +125,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
           dtype: config.release.dtype,
           fallbacks: choice.fallbacks,
           sizeBytes: sizeOf(MODEL_CARD_PATH) + sizeOf(MODEL_WEIGHTS_PATH),
-          fp32SizeBytes: sizeOf(MODEL_CARD_PATH) + packBytes("model", layout, dtypesOf(layout, "fp32")),
+          fp32SizeBytes: sizeOf(MODEL_CARD_PATH) + packBytes("model", part, dtypesOf(part, "fp32")),
           ...(files.has(BASE_PATH) && { baseBytes: sizeOf(BASE_PATH) }),
           ...(files.has(OWN_MODEL_PATH) && { topologyBytes: sizeOf(OWN_MODEL_PATH) }),
         }

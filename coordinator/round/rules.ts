@@ -17,6 +17,8 @@ export interface Rules {
     readonly overSelect: number;
   };
   readonly minSurvivors: number;
+  /** Vectors of training that suffice; left out: everybody who can is waited for. */
+  readonly buffer?: number;
   readonly deadlines: {
     readonly recruitMs: number;
     readonly shareKeysMs: number;

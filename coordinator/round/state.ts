@@ -69,6 +69,8 @@ export interface SumHead {
   readonly revoked: RevocationList | null;
   /** What came before, for clients to compare with what they were told. */
   readonly history: History;
+  /** Vectors that suffice, where nobody waits for more (fedbuff). */
+  readonly enough?: number;
   readonly excluded: ByClient<Exclusion>;
   readonly seconds: { readonly train: number; readonly secureAggregation: number };
 }
@@ -264,6 +266,7 @@ export interface Terms {
   readonly minRoster: number;
   readonly minSurvivors: number;
   readonly revoked: RevocationList | null;
+  readonly enough?: number;
 }
 
 interface At {

@@ -4,9 +4,11 @@
  */
 import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
-import { initialServerState, serverStep } from "../optimizer/server-optimizer.ts";
+import { initialServerState } from "../optimizer/server-optimizer.ts";
+import { takeStep } from "../optimizer/step.ts";
 import { hashOf } from "../../shared/canonical.ts";
 import type { TrainingPlan } from "../../shared/config/plan.ts";
+import { scales, SHARE } from "../../shared/strategies/scaling.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { canonicalBytes } from "../../shared/params/layout.ts";
@@ -34,7 +36,7 @@ export interface Shapes {
 }
 
 export function shapesOf(
-  config: Pick<TrainingPlan, "secureAggregation" | "clip"> & { schedule: Pick<TrainingPlan["schedule"], "cohort"> },
+  config: Pick<TrainingPlan, "secureAggregation" | "clip" | "strategy"> & { schedule: Pick<TrainingPlan["schedule"], "cohort"> },
   coordinates: number,
   counters: number,
 ): Shapes {
@@ -42,7 +44,7 @@ export function shapesOf(
   const cohortMax = config.schedule.cohort.max;
   return {
     training: {
-      layout: trainingLayout({ wordBits, cohortMax, coordinates }),
+      layout: trainingLayout({ wordBits, cohortMax, coordinates }, scales(config.strategy) ? [SHARE] : []),
       fixed: fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: config.clip.coordinate }),
       clipNorm: config.clip.norm,
     },
@@ -84,7 +86,7 @@ export class Work {
       const aggregate = decodeAggregate(this.#shapes.training, total.words, total.survivors.length);
       if (config.transcripts.keepInputs > 0) await this.#keepParent(sum);
       const before = await this.#serverState(state.serverStates[0] as Sha256);
-      const after = serverStep(config.strategy)(before, aggregate.meanDelta);
+      const after = takeStep(config.strategy, before, aggregate, total.survivors.length);
       const [serverState, { version, link }] = await Promise.all([
         this.#keep(after),
         chain.commit(sum.version + 1, after.params),

@@ -8,7 +8,7 @@ import { admitShareKeys, admitUnmask, type AdmittedShares, type AdmittedUnmask }
 import { decodeAggregate } from "../aggregate/decode.ts";
 import { addBytes, applyMasks } from "../aggregate/secure-sum.ts";
 import { remainingMasks } from "../aggregate/unmask.ts";
-import { serverStep } from "../optimizer/server-optimizer.ts";
+import { takeStep } from "../optimizer/step.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
 import { shapesOf } from "../round/work.ts";
 import { hashOf, hashOfText } from "../../shared/canonical.ts";
@@ -126,12 +126,12 @@ class Evidence {
     const plan = this.#known(this.#plan);
     const layout = this.#known(this.#layout);
     const { training } = shapesOf(plan, layout.length, 0);
-    const { meanDelta } = decodeAggregate(training, this.#known(this.#words), survivors.length);
+    const aggregate = decodeAggregate(training, this.#known(this.#words), survivors.length);
     const before = await this.#bytes("before.state");
     if (sha256Of(this.#crypto, before) !== commit.serverStateBefore) {
       wrong("before.state", "it is not the server state that the transcript begins with");
     }
-    this.#after = serverStep(plan.strategy)(decodeServerState(before, layout.length), meanDelta);
+    this.#after = takeStep(plan.strategy, decodeServerState(before, layout.length), aggregate, survivors.length);
     const got = sha256Of(this.#crypto, encodeServerState(this.#after));
     if (got === commit.serverState) return;
     const said = short(commit.serverState);

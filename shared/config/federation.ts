@@ -12,6 +12,7 @@ import { modalityDropout } from "./robustness.ts";
 import { semiSupervised } from "./semi-supervised.ts";
 import { sha256Hex } from "../ids.ts";
 import { adapters, personal } from "./shares.ts";
+import { strategy } from "./strategy.ts";
 import { duration } from "./units.ts";
 
 const name = z
@@ -34,29 +35,6 @@ const optimizer = z
     path: ["momentum"],
     message: "only the optimizer named momentum has it",
   });
-
-const serverStep = {
-  serverLearningRate: z.number().positive().max(10).default(0.01),
-  beta1: z.number().min(0).lt(1).default(0.9),
-  beta2: z.number().min(0).lt(1).default(0.99),
-  tau: z.number().positive().default(1e-3),
-};
-
-const strategy = z.discriminatedUnion("name", [
-  z.strictObject({
-    name: z.literal("fedavg"),
-    serverLearningRate: z.number().positive().max(10).default(1),
-    serverMomentum: z.number().min(0).lt(1).default(0),
-  }),
-  z.strictObject({ name: z.literal("fedprox"), mu: z.number().positive().default(0.01) }),
-  z.strictObject({ name: z.literal("fedadam"), ...serverStep }),
-  z.strictObject({ name: z.literal("fedyogi"), ...serverStep }),
-  z.strictObject({
-    name: z.literal("fedadagrad"),
-    serverLearningRate: serverStep.serverLearningRate,
-    tau: serverStep.tau,
-  }),
-]);
 
 const tls = z.strictObject({ cert: z.string(), key: z.string() });
 

@@ -4,6 +4,7 @@
  */
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { CodedError } from "../errors.ts";
+import { withControl } from "../params/control.ts";
 import { canonicalBytes, type ParamLayout } from "../params/layout.ts";
 import { decodeKeyframe } from "../quantize/keyframe.ts";
 import { decodeModel, encodeModel } from "../quantize/model.ts";
@@ -52,12 +53,12 @@ export async function verifyRelease(context: VerifyContext, folder: ReleaseFolde
   const card = files.get(MODEL_CARD_PATH);
   if (manifest.model !== null && weights !== undefined && card !== undefined) {
     const layout = layoutFromEntries(readModelCard(card).tensors);
-    if (layoutHashOf(layout) !== manifest.layoutHash)
-      refuseModel("model/model.json names other tensors than the release");
+    const hashes: string[] = [layoutHashOf(layout), layoutHashOf(withControl(layout))];
+    if (!hashes.includes(manifest.layoutHash)) refuseModel("model/model.json names other tensors than the release");
     decodeModel(layout, weights);
     if (rebuilt !== null) {
       const { dtype, fallbacks } = manifest.model;
-      const derived = encodeModel(layout, rebuilt.params, dtype, fallbacks).bytes;
+      const derived = encodeModel(layout, rebuilt.params.subarray(0, layout.length), dtype, fallbacks).bytes;
       if (sha256Of(context.crypto, derived) !== sha256Of(context.crypto, weights)) {
         refuseModel("model/weights.bin is not the quantized form of this version's params");
       }

@@ -84,7 +84,10 @@ export function readReal(statistics: Statistics, name: string): number {
 /** What rides with every update: coordinates beyond the bound, local examples, examples processed, their summed loss. */
 const TRAINING_STATISTICS = ["clipped", "examples", "examplesSeen", ...realNames("loss")] as const;
 
-/** The vector of a training round. */
-export function trainingLayout(config: { wordBits: WordBits; cohortMax: number; coordinates: number }): VectorLayout {
-  return vectorLayout({ ...config, statistics: TRAINING_STATISTICS });
+/** The vector of a training round. `reals`: numbers of the strategy's that ride along, by name. */
+export function trainingLayout(
+  config: { wordBits: WordBits; cohortMax: number; coordinates: number },
+  reals: readonly string[] = [],
+): VectorLayout {
+  return vectorLayout({ ...config, statistics: [...TRAINING_STATISTICS, ...reals.flatMap(realNames)] });
 }

@@ -17,7 +17,7 @@ export const collectingMaskedInputs: Phase<CollectingMaskedInputs> = {
     return { ...sum, inputs: { ...sum.inputs, [client]: input } };
   },
   needed: (sum) => survivorsNeeded(sum, rosterOf(sum).length),
-  enough: () => null,
+  enough: (sum) => sum.enough ?? null,
   limitMs: (rules) => (rules.deadlines.trainMs === "progress" ? null : rules.deadlines.trainMs),
   next: (sum, at) => {
     const { advertised, shared, inputs } = sum;

@@ -44,7 +44,7 @@ export function dueInRecruiting(
     return { type: "give-up", at: now, purpose, outcome: "failed", reason: { code: "ROUND_TOO_FEW", message } };
   }
   if (someoneReturns(rules, state, current.facts.excluded, now)) return null;
-  return { type: "invite", at: now, purpose, clients, terms: termsOf(rules, leastRoster(rules, purpose)) };
+  return { type: "invite", at: now, purpose, clients, terms: termsOf(rules, leastRoster(rules, purpose), purpose) };
 }
 
 function cohortMin(rules: Rules): number {

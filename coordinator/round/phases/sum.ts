@@ -69,6 +69,7 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     minSurvivors: beginning.terms.minSurvivors,
     revoked: beginning.terms.revoked,
     history: beginning.history,
+    ...(beginning.terms.enough !== undefined && { enough: beginning.terms.enough }),
     excluded: {},
     seconds: { train: 0, secureAggregation: 0 },
   };
@@ -79,8 +80,13 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
 }
 
 /** What an attempt that begins now is begun under. */
-export function termsOf({ configHash, mode, minSurvivors, revoked }: Rules, minRoster: number): Terms {
-  return { configHash, mode, minRoster, minSurvivors, revoked: revoked() };
+export function termsOf(
+  { configHash, mode, minSurvivors, revoked, buffer }: Rules,
+  minRoster: number,
+  purpose: Purpose = "evaluation",
+): Terms {
+  const enough = purpose === "training" && buffer !== undefined ? { enough: buffer } : {};
+  return { configHash, mode, minRoster, minSurvivors, revoked: revoked(), ...enough };
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */
@@ -203,7 +209,7 @@ export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): 
   const able = waiting.filter(
     (client) => !isGone(rules, presence, client, now) && !(training && isStalled(presence, client, since, now)),
   );
-  if (late || able.length === 0) return "close";
+  if (late || able.length === 0 || (enough !== null && got >= enough)) return "close";
   if (got + able.length >= needed) return null;
   // Who is at fault is clear only when everybody who has something to say has said it.
   const accused = lastAccusation(sum);

@@ -183,6 +183,33 @@ describe("local training", () => {
     expect(norm(held.delta)).toBeLessThan(0.9 * norm(free.delta));
   });
 
+  test("adds a correction to every gradient, and to nothing that no gradient moves", async () => {
+    const rate = 0.125;
+    const over = {
+      training: { localSteps: 1, batchSize: 2, optimizer: { name: "sgd", learningRate: rate, decay: 0 } },
+    };
+    const a = await trainer(over);
+    const params = initial(over);
+    const plain = await a.train(job(params));
+    const correction = params.map((_, i) => ((i % 7) - 3) / 8);
+    const corrected = await a.train(job(params, { correction }));
+    const moved = corrected.delta.map((value, i) => (value - (plain.delta[i] as number)) / -rate);
+    const wrong = moved.findIndex((value, i) => Math.abs(value - (correction[i] as number)) > 1e-3);
+    // Running means and variances come last.
+    expect(wrong === -1 || moved.subarray(wrong).every((value) => Math.abs(value) < 1e-3)).toBe(true);
+    expect(wrong === -1 || wrong > params.length / 2).toBe(true);
+  });
+
+  test("measures the loss it begins with where the strategy asks for it, without changing what it learns", async () => {
+    const strategy = { strategy: { name: "qfedavg" } };
+    const params = initial();
+    const fair = await (await trainer(strategy)).train(job(params));
+    const plain = await (await trainer()).train(job(params));
+    expect(bits(fair.delta)).toBe(bits(plain.delta));
+    expect(plain.startLoss).toBeUndefined();
+    expect(fair.startLoss).toBeGreaterThan(0);
+  });
+
   test("refuses params of another model and reports a diverged loss", async () => {
     const a = await trainer();
     await expect(a.train(job(new Float32Array(3)))).rejects.toMatchObject({ code: "PARAMS_SHAPE" });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { initialServerState, serverStep, type Strategy } from "../../../coordinator/optimizer/server-optimizer.ts";
+import { initialServerState, serverStep } from "../../../coordinator/optimizer/server-optimizer.ts";
+import type { Strategy } from "../../../shared/config/strategy.ts";
 import { decodeServerState, encodeServerState } from "../../../coordinator/optimizer/server-state-codec.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
 import { fedAdaptive, fedAvgMomentum } from "../../reference/server-optimizers.ts";

@@ -1,0 +1,139 @@
+/**
+ * The attack suite: federations of shipped clients and a shipped coordinator, some of whose clients attack, one for every
+ * combination of rule, attack and share of attackers. Each result follows from the setting alone.
+ */
+import { checkAggregation } from "../../coordinator/aggregate/robust/config.ts";
+import { aggregation, updatesNeeded, type AggregationRule } from "../../shared/config/aggregation.ts";
+import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
+import type { ClientName } from "../../shared/ids.ts";
+import { simulateFederation } from "../federation.ts";
+import { attackers, ATTACKS, poisoned, type Attack } from "./attackers.ts";
+import { Network, pictureTrainer, type LocalTraining } from "./network.ts";
+import { generatePictures, othersThanTarget, patched, type Pictures } from "./pictures.ts";
+
+export const ROBUST_RULES = [
+  "mean",
+  "krum",
+  "multiKrum",
+  "bulyan",
+  "median",
+  "trimmedMean",
+  "geometricMedian",
+  "normClipping",
+  "centredClipping",
+] as const satisfies readonly AggregationRule[];
+
+export interface SuiteSetting {
+  readonly clients: number;
+  readonly rounds: number;
+  readonly seed: number;
+  readonly picturesPerClient: number;
+  readonly testPictures: number;
+  readonly local: LocalTraining;
+  readonly rules: readonly AggregationRule[];
+  readonly attacks: readonly Attack[];
+  /** Shares of attackers, above 0; each rule is measured without attackers, too. */
+  readonly shares: readonly number[];
+}
+
+export const USUAL_SUITE: SuiteSetting = {
+  clients: 10,
+  rounds: 10,
+  seed: 7,
+  picturesPerClient: 100,
+  testPictures: 400,
+  local: { steps: 8, batchSize: 16, learningRate: 0.2 },
+  rules: ROBUST_RULES,
+  attacks: ATTACKS,
+  shares: [0.1, 0.2, 0.3],
+};
+
+export interface Cell {
+  readonly rule: AggregationRule;
+  /** null: nobody attacks. */
+  readonly attack: Attack | null;
+  readonly share: number;
+}
+
+export interface CellResult extends Cell {
+  /** Clients that attack. */
+  readonly attackers: number;
+  /** On pictures nobody trained on; null where the rule needs more clients than there are. */
+  readonly accuracy: number | null;
+  /** Share of patched pictures of other classes that are given the backdoor's class; of the backdoor attack and of none. */
+  readonly backdoor: number | null;
+  readonly seconds: number;
+}
+
+/** Every combination, those without attackers first. */
+export function cellsOf({ rules, attacks, shares }: SuiteSetting): Cell[] {
+  return [
+    ...rules.map((rule) => ({ rule, attack: null, share: 0 })),
+    ...rules.flatMap((rule) => attacks.flatMap((attack) => shares.map((share) => ({ rule, attack, share })))),
+  ];
+}
+
+/** Runs one federation. The engine must have been loaded. */
+export async function runCell(setting: SuiteSetting, cell: Cell, signal?: AbortSignal): Promise<CellResult> {
+  const started = performance.now();
+  const bad = Math.round(cell.share * setting.clients);
+  const config = configOf(setting, cell.rule, bad);
+  const seconds = () => (performance.now() - started) / 1000;
+  if (config === null) return { ...cell, attackers: bad, accuracy: null, backdoor: null, seconds: seconds() };
+  const network = new Network(setting.seed);
+  try {
+    const { params } = await simulateFederation(
+      {
+        config,
+        trainers: trainersOf(setting, network, cell.attack, bad),
+        initialParams: async () => network.params(),
+        out: null,
+        options: { evaluationEvery: 0, publish: false, backoffMs: 1 },
+      },
+      signal,
+    );
+    signal?.throwIfAborted();
+    const test = generatePictures(setting.testPictures, setting.seed, "test");
+    const asked = cell.attack === null || cell.attack === "backdoor";
+    return {
+      ...cell,
+      attackers: bad,
+      accuracy: network.accuracy(params, test),
+      backdoor: asked ? network.accuracy(params, patched(othersThanTarget(test))) : null,
+      seconds: seconds(),
+    };
+  } finally {
+    network.dispose();
+  }
+}
+
+/** null: the rule needs more clients. It is told how many attack, at least one. */
+function configOf(setting: SuiteSetting, rule: AggregationRule, bad: number): FederationConfig | null {
+  const { clients, rounds, seed, local } = setting;
+  const chosen = aggregation.safeParse({ rule, attackers: Math.max(1, bad) });
+  const given = chosen.success ? chosen.data : aggregation.parse({ rule });
+  if (updatesNeeded(given) > clients) return null;
+  const config = federationConfig.parse({
+    federation: "attacks",
+    seed,
+    training: { localSteps: local.steps, batchSize: local.batchSize },
+    schedule: { rounds, cohort: { min: clients, max: clients, overSelect: 1 }, minSurvivors: clients },
+    secureAggregation: { mode: "off" },
+    aggregation: given,
+    release: { dtype: "fp32" },
+  });
+  checkAggregation(config);
+  return config;
+}
+
+function trainersOf(setting: SuiteSetting, network: Network, attack: Attack | null, bad: number) {
+  const { clients, seed, picturesPerClient, local } = setting;
+  const names = Array.from({ length: clients }, (_, i) => `client-${String(i + 1).padStart(3, "0")}` as ClientName);
+  const data = names.map((name) => generatePictures(picturesPerClient, seed, name));
+  const trainer = (pictures: Pictures) => pictureTrainer(network, pictures, local);
+  const honest = data.slice(bad).map(trainer);
+  if (attack === null) return new Map(names.map((name, i) => [name, honest[i] ?? trainer(data[i] as Pictures)]));
+  const members = data.slice(0, bad).map((pictures) => trainer(poisoned(attack, pictures)));
+  const all = [...attackers({ attack, clients, seed, members }), ...honest];
+  return new Map(names.map((name, i) => [name, all[i] as (typeof all)[number]]));
+}
