@@ -36,7 +36,9 @@ export interface Shapes {
 }
 
 export function shapesOf(
-  config: Pick<TrainingPlan, "secureAggregation" | "clip" | "strategy"> & { schedule: Pick<TrainingPlan["schedule"], "cohort"> },
+  config: Pick<TrainingPlan, "secureAggregation" | "clip" | "strategy"> & {
+    schedule: Pick<TrainingPlan["schedule"], "cohort">;
+  },
   coordinates: number,
   counters: number,
 ): Shapes {

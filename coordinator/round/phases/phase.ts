@@ -51,7 +51,20 @@ export function sharesNeeded(head: SumHead, rosterSize: number): number {
 /** The head as the next phase takes it over, with the time of this one accounted for. */
 export function handOver(sum: Sum, at: number): SumHead {
   const kind = sum.phase === "collecting-masked-inputs" ? "train" : "secureAggregation";
-  const { session, sid, version, mode, startedAt, invited, minRoster, minSurvivors, revoked, history, enough, excluded } = sum;
+  const {
+    session,
+    sid,
+    version,
+    mode,
+    startedAt,
+    invited,
+    minRoster,
+    minSurvivors,
+    revoked,
+    history,
+    enough,
+    excluded,
+  } = sum;
   const seconds = { ...sum.seconds, [kind]: sum.seconds[kind] + Math.max(0, at - sum.since) / 1000 };
   const limits = { minRoster, minSurvivors, ...(enough !== undefined && { enough }) };
   const terms = { invited, ...limits, revoked, history };
