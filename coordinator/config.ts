@@ -11,6 +11,7 @@ import { CodedError } from "../shared/errors.ts";
 import { proveHeadroom } from "../shared/quantize/fixed-point.ts";
 import { limbsFor } from "../shared/quantize/limbs.ts";
 import { HEAD_METRICS, HEADS, type Head } from "../shared/release/scores.ts";
+import { checkGraph, graphRule } from "../shared/secagg/sharing-graph.ts";
 import { checkThresholds } from "../shared/secagg/thresholds.ts";
 import { completeConfig } from "./own-model.ts";
 import { withTeacher } from "./teacher.ts";
@@ -116,9 +117,14 @@ function checkModelName({ model: { name, own } }: FederationConfig): void {
   }
 }
 
-function checkCohort({ schedule, secureAggregation: { mode } }: FederationConfig): number {
+function checkCohort({ schedule, secureAggregation }: FederationConfig): number {
   const { cohort, minSurvivors } = schedule;
-  if (mode !== "off") return checkThresholds({ mode, minSurvivors, cohort });
+  const { mode } = secureAggregation;
+  if (mode !== "off") {
+    const tolerated = checkThresholds({ mode, minSurvivors, cohort });
+    checkGraph(cohort, mode, graphRule(secureAggregation));
+    return tolerated;
+  }
   if (cohort.max < cohort.min)
     throw invalidField("schedule.cohort.max", `at least cohort.min (${cohort.min})`, cohort.max);
   if (minSurvivors > cohort.min) {

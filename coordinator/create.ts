@@ -5,6 +5,7 @@ import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { isCoded } from "../shared/errors.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
 import { verifyRevocationList, type Trust } from "../shared/secagg/certificate.ts";
+import { graphRule } from "../shared/secagg/sharing-graph.ts";
 import { sessionId } from "../shared/secagg/session.ts";
 import { signTranscript, transcriptName } from "../shared/secagg/transcript.ts";
 import { HEARTBEAT_MS } from "../shared/wire/messages.ts";
@@ -198,6 +199,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
     cohort: schedule.cohort,
     minSurvivors: schedule.minSurvivors,
     ...(config.strategy.name === "fedbuff" && { buffer: config.strategy.buffer }),
+    graph: graphRule(secureAggregation),
     deadlines: {
       recruitMs: schedule.phaseDeadlines.recruit,
       shareKeysMs: schedule.phaseDeadlines.shareKeys,
@@ -264,12 +266,13 @@ class Desks {
   of(sum: Sum | SumComplete): SumDesk {
     if (this.#desk?.sid === sum.sid) return this.#desk.desk;
     const shape = shapeOf(this.#shapes, sum.session.purpose);
-    const { crypto, keys, blobs, handed, pause } = this.#parts;
+    const { crypto, keys, blobs, handed, pause, unmasker } = this.#parts;
     const own = {
       crypto,
       keys,
       blobs,
       handed: handed ?? null,
+      unmasker: unmasker ?? null,
       pause,
       trust: () => this.#trust(),
       keyOf: (name: ClientName) => this.#keyOf(name),

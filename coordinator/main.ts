@@ -1,4 +1,5 @@
 /** Composition root of a deployed coordinator: builds and wires, nothing else. */
+import { availableParallelism } from "node:os";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
@@ -21,6 +22,7 @@ import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
 import { keepEvidence } from "../shared/node/evidence-folder.ts";
 import { removeUnfinished, writeFileDurably } from "../shared/node/files.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
+import { MaskPool } from "../shared/node/mask-pool.ts";
 import { lockFolder } from "../shared/node/lock.ts";
 import { boxSecretOfSeed } from "../shared/secagg/box-key.ts";
 import type { RevocationList } from "../shared/secagg/certificate.ts";
@@ -123,6 +125,8 @@ export async function openCoordinator(
         },
       },
     });
+    const threads = availableParallelism();
+    const masking = new MaskPool(threads);
     const coordinator = createCoordinator({
       config,
       federation: identity.federationId,
@@ -151,6 +155,7 @@ export async function openCoordinator(
       keepEvidence: (name, files) => keepEvidence(join(folder, "evidence"), name, files, config.transcripts.keepInputs),
       enrolled: () => members.all(),
       revocations: () => revocations,
+      unmasker: { threads, mask: masking.mask },
       pause: () => new Promise((done) => setImmediate(done)),
       observer,
       options,
@@ -163,6 +168,7 @@ export async function openCoordinator(
       url: () => sockets.url,
       close: async () => {
         await coordinator.close();
+        await masking.close();
         await federation.close();
         await unlock();
       },

@@ -105,6 +105,9 @@ export const ERRORS = {
   SECAGG_ACCUSES: "A client accuses more others than can be at fault; it is left out of the rest of the round.",
   SECAGG_DISPUTE:
     "One of two clients lies about what passed between them; both sit out the rest of the round. If it recurs, look at both.",
+  SECAGG_HOLDERS_FEW:
+    "Too few of the clients that this site picked to hold its shares take part; it leaves this attempt.",
+  SECAGG_SHARERS: "Clients were told different lists of who shared keys; do not trust this coordinator.",
   SECAGG_MASK_TWICE: "A vector was to be masked a second time with the same masks; the attempt is abandoned.",
   SECAGG_SURVIVORS_FEW:
     "Too few survivors for the threshold or for this site's policy.minSurvivors; the attempt fails.",

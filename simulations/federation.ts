@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { NO_OUTBOX } from "../client/outbox/outbox.ts";
+import { sharedReading } from "../client/secagg/reading.ts";
 import { memoryRoundLog } from "../client/secagg/round-log.ts";
 import { ClientSession } from "../client/session.ts";
 import { MemoryPersonalStore } from "../client/model-cache/personal.ts";
@@ -79,6 +80,9 @@ export interface SimulationResult {
   readonly saved: SavedSimulation;
 }
 
+/** Neighbours, and some besides. */
+const SIGNATURES_A_CLIENT = 300;
+
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
 /** Long enough for any simulation; certificates are made anew for each. */
 const VALID_MS = 366 * 86_400_000;
@@ -99,7 +103,8 @@ export async function simulateFederation(
   signal?: AbortSignal,
 ): Promise<SimulationResult> {
   const { config, trainers, out } = setting;
-  const crypto = withVerificationCache(new NodeCrypto());
+  // In a large cohort a client's share is verified by the coordinator, and again by whom it is for.
+  const crypto = withVerificationCache(new NodeCrypto(), Math.max(20_000, SIGNATURES_A_CLIENT * trainers.size));
   const random = systemRandom();
   const [first] = trainers.values();
   if (first === undefined) throw new Error("a federation has clients");
@@ -142,6 +147,7 @@ export async function simulateFederation(
   const measure = (params: Float32Array) => scoreOnAll(trainers, stores, statistics, params);
   let release: Release | null = null;
   const rounds = (await store.rounds()).map(({ report }) => JSON.parse(report) as RoundReport);
+  const masking = new MaskPool(availableParallelism());
   const coordinator = createCoordinator({
     config: withoutReturners(config),
     federation: members.federation,
@@ -151,6 +157,7 @@ export async function simulateFederation(
     store,
     blobs,
     ...(!keepsInputs && { handed: vectors }),
+    unmasker: { threads: availableParallelism(), mask: masking.mask },
     transport: network.coordinator(),
     clock: systemClock,
     layout,
@@ -181,7 +188,7 @@ export async function simulateFederation(
     options: { ...SIMULATED, ...setting.options },
   });
 
-  const masking = new MaskPool(availableParallelism());
+  const reading = sharedReading();
   const sessions = members.clients.map(({ name, signingKey, certificate }) => {
     return new ClientSession({
       self: { name, signingKey, certificate },
@@ -217,6 +224,7 @@ export async function simulateFederation(
       keepScore: async () => {},
       masker: masking.mask,
       ...(!keepsInputs && { room: vectors.room }),
+      reading,
       options: { heartbeatMs: null, approvalPollMs: 1_000, keepResult: false },
     });
   });

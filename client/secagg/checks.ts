@@ -7,14 +7,23 @@ import { compareNames, toBase64 } from "../../shared/secagg/encoding.ts";
 import {
   maskedInput,
   type AdvertiseKeys,
+  type MaskedInput,
   type Roster,
   type Shares,
   type Survivors,
 } from "../../shared/secagg/messages.ts";
-import { consistencyDigest, openRoster, type MaskedHash, type Members } from "../../shared/secagg/roster.ts";
+import {
+  consistencyDigest,
+  openRoster,
+  sharersDigest,
+  type MaskedHash,
+  type Members,
+} from "../../shared/secagg/roster.ts";
+import type { SharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { COORDINATOR, parsePayload, verifyStatement, type Statement } from "../../shared/secagg/signed.ts";
 import { LEAST_SURVIVORS, neededSurvivors, type SecureMode } from "../../shared/secagg/thresholds.ts";
+import type { Reading } from "./reading.ts";
 
 /** The roster: everyone certified, this client in it with its own keys, and neither too small nor too large. */
 export function checkRoster(
@@ -25,6 +34,7 @@ export function checkRoster(
   own: Omit<AdvertiseKeys, "certificate">,
   name: ClientName,
   limits: { minCohort: number; cohortMax: number; nowMs: number },
+  reading: Reading,
 ): Members {
   const size = roster.entries.length;
   const least = Math.max(limits.minCohort, LEAST_SURVIVORS);
@@ -34,7 +44,7 @@ export function checkRoster(
   if (size > limits.cohortMax) {
     throw refusal("SECAGG_ROSTER_LARGE", `${size} clients, the plan allows ${limits.cohortMax}`, { size });
   }
-  const members = openRoster(crypto, trust, session, roster.entries, limits.nowMs);
+  const members = reading.members(roster, () => openRoster(crypto, trust, session, roster.entries, limits.nowMs));
   const self = members.byName.get(name);
   const mine =
     self !== undefined &&
@@ -45,20 +55,29 @@ export function checkRoster(
   return members;
 }
 
-/** The forwarded shares: each signed by its author for this client, from enough members. */
+/** What a client checks shares and survivors by. */
+export interface Needs {
+  readonly mode: SecureMode;
+  readonly minSurvivors: number;
+  readonly graph: SharingGraph;
+  /** Who holds shares of this client's secrets, itself included. */
+  readonly holders: ReadonlySet<ClientName>;
+}
+
+/**
+ * The forwarded shares: each signed by its author for this client, from enough members.
+ * @returns everyone who shared keys, this client included, sorted
+ */
 export function checkShares(
   crypto: CryptoPort,
   session: Session,
   members: Members,
   self: ClientName,
-  mode: SecureMode,
-  minSurvivors: number,
+  needs: Needs,
   shares: Shares,
-): void {
-  checkSorted(
-    "shares",
-    shares.shares.map(({ sender }) => sender),
-  );
+): ClientName[] {
+  const authors = shares.shares.map(({ sender }) => sender);
+  checkSorted("shares", authors);
   for (const share of shares.shares) {
     const member = members.byName.get(share.sender);
     if (!member || member.name === self) {
@@ -69,8 +88,44 @@ export function checkShares(
     const heading = { step: "share", sender: share.sender, recipient: self } as const;
     verifyStatement(crypto, member.signingKey, session, heading, share);
   }
-  const needed = neededSurvivors(members.list.length, mode, minSurvivors);
-  checkEnough("shared keys", shares.shares.length + 1, needed);
+  const sharers = sharersOf(members, self, needs.graph, authors, shares.sharers);
+  checkEnough("shared keys", sharers.length, neededSurvivors(members.list.length, needs.mode, needs.minSurvivors));
+  checkHolders("shared keys", sharers, needs);
+  return sharers;
+}
+
+/** On the complete graph everybody who shared keys did so with this client; on a sparse one the coordinator names them. */
+function sharersOf(
+  members: Members,
+  self: ClientName,
+  { complete }: SharingGraph,
+  authors: readonly ClientName[],
+  named: readonly ClientName[] | undefined,
+): ClientName[] {
+  if (complete !== (named === undefined)) {
+    const field = "sharers";
+    throw refusal("WIRE_INVALID", `shares: ${complete ? "no list" : "a list"} of sharers is expected`, { field });
+  }
+  if (named === undefined) return [...authors, self].toSorted(compareNames);
+  checkSorted("sharers", named);
+  const listed = new Set(named);
+  const stranger = named.find((name) => !members.byName.has(name));
+  const missing = [...authors, self].find((name) => !listed.has(name));
+  const wrong = stranger ?? missing;
+  if (wrong !== undefined) {
+    const message = `${wrong} is not both in the roster and among those said to have shared keys`;
+    throw refusal("SECAGG_ROSTER_UNKNOWN", message, { client: wrong });
+  }
+  return [...named];
+}
+
+/** On a sparse graph this client's own holders count: without t of them it is neither protected nor can be unmasked. */
+export function checkHolders(what: string, names: readonly ClientName[], { graph, holders }: Needs): void {
+  const got = names.filter((name) => holders.has(name)).length;
+  const expected = graph.limits.selfMask;
+  if (graph.complete || got >= expected) return;
+  const message = `${got} of this site's ${holders.size} holders ${what}, needed ${expected}`;
+  throw refusal("SECAGG_HOLDERS_FEW", message, { got, expected });
 }
 
 /** What a survivor list means to this client once it is checked. */
@@ -87,26 +142,33 @@ export function checkSurvivors(
   members: Members,
   sharers: readonly ClientName[],
   self: MaskedHash,
-  plan: { mode: SecureMode; minSurvivors: number; words: number },
+  needs: Needs & { readonly words: number },
   list: Survivors,
+  reading: Reading,
 ): SurvivorView {
   const survivors = list.survivors.map(({ sender }) => sender);
   const { dropouts } = list;
   checkSorted("survivors", survivors);
   checkSorted("dropouts", dropouts);
-  const both = survivors.find((name) => dropouts.includes(name));
+  const gone = new Set(dropouts);
+  const both = survivors.find((name) => gone.has(name));
   if (both !== undefined) {
     throw refusal("SECAGG_BOTH_SECRETS", `${both} is listed as survivor and as dropout`, { client: both });
   }
   const listed = new Set([...survivors, ...dropouts]);
-  const stranger = [...listed].find((name) => !sharers.includes(name)) ?? sharers.find((name) => !listed.has(name));
+  const known = new Set(sharers);
+  const stranger = [...listed].find((name) => !known.has(name)) ?? sharers.find((name) => !listed.has(name));
   if (stranger !== undefined) {
     throw refusal("SECAGG_SURVIVORS_UNKNOWN", `${stranger} is not both in the list and among those who shared keys`, {
       client: stranger,
     });
   }
-  checkEnough("survive", survivors.length, neededSurvivors(members.list.length, plan.mode, plan.minSurvivors));
-  const hashes = list.survivors.map((entry) => checkMaskedInput(crypto, session, members, plan.words, entry));
+  checkEnough("survive", survivors.length, neededSurvivors(members.list.length, needs.mode, needs.minSurvivors));
+  checkHolders("survive", survivors, needs);
+  const seen = needs.graph.complete ? undefined : sharersDigest(crypto, session, members, sharers);
+  const hashes = reading.hashes(list, `${session.sid} ${needs.words} ${seen}`, () =>
+    list.survivors.map((entry) => checkMaskedInput(crypto, session, members, needs.words, seen, entry)),
+  );
   if (hashes.find(({ name }) => name === self.name)?.hash !== self.hash) {
     throw refusal("SECAGG_SURVIVORS_SELF", "the survivor list does not show this site's own masked input", {
       client: self.name,
@@ -120,20 +182,39 @@ function checkMaskedInput(
   session: Session,
   members: Members,
   words: number,
+  sharers: Sha256 | undefined,
   entry: Statement,
 ): MaskedHash {
   const heading = { step: "masked-input", sender: entry.sender, recipient: COORDINATOR } as const;
+  const input = validInput(crypto, session, members, heading, entry);
+  if (input?.words !== words) {
+    throw refusal("SECAGG_SURVIVORS_HASH", `no valid signed masked-input hash of ${entry.sender}`, {
+      client: entry.sender,
+    });
+  }
+  if (input.sharers !== sharers) {
+    throw refusal("SECAGG_SHARERS", `${entry.sender} made its masks with others than this site was told of`, {
+      client: entry.sender,
+    });
+  }
+  return { name: entry.sender, hash: input.hash };
+}
+
+function validInput(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  heading: { readonly step: "masked-input"; readonly sender: ClientName; readonly recipient: typeof COORDINATOR },
+  entry: Statement,
+): MaskedInput | null {
   try {
     const { signingKey } = members.byName.get(entry.sender) as { signingKey: Uint8Array };
     verifyStatement(crypto, signingKey, session, heading, entry);
-    const input = parsePayload(maskedInput, heading, entry.payload);
-    if (input.words === words) return { name: entry.sender, hash: input.hash };
+    return parsePayload(maskedInput, heading, entry.payload);
   } catch (error) {
     if (!isCoded(error)) throw error;
+    return null;
   }
-  throw refusal("SECAGG_SURVIVORS_HASH", `no valid signed masked-input hash of ${entry.sender}`, {
-    client: entry.sender,
-  });
 }
 
 function checkEnough(what: string, got: number, expected: number): void {

@@ -15,6 +15,7 @@ import {
   ACCUSATIONS,
   type Accusation,
   type AdvertiseKeys,
+  type MaskedInput,
   type Roster,
   type ShareKeys,
   type Shares,
@@ -23,12 +24,15 @@ import {
   type Unmask,
 } from "../../shared/secagg/messages.ts";
 import { inlineMasker, type Masker, type WordBits, type Words } from "../../shared/secagg/mask.ts";
-import { consistencyPayload } from "../../shared/secagg/roster.ts";
+import { consistencyPayload, sharersDigest } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { COORDINATOR, sign, verifyStatement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";
-import { thresholds, type SecureMode } from "../../shared/secagg/thresholds.ts";
-import { checkRoster, checkShares, checkSurvivors, type SurvivorView } from "./checks.ts";
+import { sharingGraph, type GraphRule, type SharingGraph } from "../../shared/secagg/sharing-graph.ts";
+import type { SecureMode } from "../../shared/secagg/thresholds.ts";
+import { checkRoster, checkShares, checkSurvivors, type Needs, type SurvivorView } from "./checks.ts";
+import { pickHolders } from "./holders.ts";
 import { checkJoin, checkReveal, type RoundLog } from "./round-log.ts";
+import { OWN_READING, type Reading } from "./reading.ts";
 import { RoundSecrets } from "./round-secrets.ts";
 
 export interface ClientRoundOptions {
@@ -41,6 +45,8 @@ export interface ClientRoundOptions {
   readonly plan: {
     readonly mode: SecureMode;
     readonly cohortMax: number;
+    /** Who shares with how many. */
+    readonly graph: GraphRule;
     readonly words: number;
     readonly wordBits: WordBits;
   };
@@ -51,12 +57,14 @@ export interface ClientRoundOptions {
   readonly clock: () => number;
   /** Awaited every few milliseconds of masking, so that heartbeats go out. */
   readonly pause?: () => Promise<void>;
+  /** Shared with other clients of this process, or by default its own. */
+  readonly reading?: Reading;
   /** Where masking runs: a pool of threads, or by default this one. */
   readonly masker?: Masker;
 }
 
 interface Answered {
-  readonly request: string;
+  readonly request: unknown;
   readonly answer: SignedStep | null;
 }
 
@@ -67,10 +75,16 @@ export class ClientRound {
   #maskedHash: Sha256 | null = null;
   #maskingBegan = false;
   #view: SurvivorView | null = null;
+  /** Follows from the size of the roster. */
+  #graph: SharingGraph | null = null;
 
   constructor(options: ClientRoundOptions) {
     this.#options = options;
     this.#secrets = new RoundSecrets(options.crypto, options.random, options.session, options.self.name);
+  }
+
+  get reading(): Reading {
+    return this.#options.reading ?? OWN_READING;
   }
 
   get session(): Session {
@@ -97,39 +111,48 @@ export class ClientRound {
    * Errors of `openRoster`, and SECAGG_ROSTER_SELF, _SMALL, _LARGE, _CHANGED, SECAGG_KEY_WEAK.
    */
   shareKeys(roster: Roster): SignedStep {
-    const request = JSON.stringify(roster);
-    const repeated = this.#repeated("roster", request, "SECAGG_ROSTER_CHANGED");
+    const repeated = this.#repeated("roster", roster, "SECAGG_ROSTER_CHANGED");
     if (repeated) return repeated.answer as SignedStep;
     this.#after("advertise-keys", "roster");
     const { crypto, session, trust, site, plan, clock, self } = this.#options;
-    const members = checkRoster(crypto, trust, session, roster, this.#secrets.advertised(), self.name, {
-      minCohort: site.minCohort,
-      cohortMax: plan.cohortMax,
-      nowMs: clock(),
-    });
-    const limits = thresholds(members.list.length, plan.mode);
+    const members = checkRoster(
+      crypto,
+      trust,
+      session,
+      roster,
+      this.#secrets.advertised(),
+      self.name,
+      {
+        minCohort: site.minCohort,
+        cohortMax: plan.cohortMax,
+        nowMs: clock(),
+      },
+      this.reading,
+    );
+    const graph = sharingGraph(members.list.length, plan.mode, plan.graph);
+    const holders = pickHolders(this.#options.random, members, self.name, graph);
+    this.#graph = graph;
     const payload: ShareKeys = {
-      shares: this.#secrets.share(members, limits).map(({ to, payload: text }) => {
+      shares: this.#secrets.share(members, holders, graph.limits).map(({ to, payload: text }) => {
         const heading = { step: "share", sender: self.name, recipient: to } as const;
         return { to, payload: text, signature: sign(crypto, self.signingKey, session, heading, text).signature };
       }),
     };
-    return this.#answer("roster", request, this.#sign("share-keys", payload)) as SignedStep;
+    return this.#answer("roster", roster, this.#sign("share-keys", payload)) as SignedStep;
   }
 
   /**
    * Step 3: opens the others' shares; those who made one are the clients masks are made with.
-   * SECAGG_SHARE_FALSE (names the author), SECAGG_ROSTER_UNKNOWN, SECAGG_SURVIVORS_FEW, SECAGG_SHARES_CHANGED.
+   * SECAGG_SHARE_FALSE (names the author), SECAGG_ROSTER_UNKNOWN, SECAGG_SURVIVORS_FEW, SECAGG_HOLDERS_FEW,
+   * SECAGG_SHARES_CHANGED.
    */
   acceptShares(shares: Shares): void {
-    const request = JSON.stringify(shares);
-    if (this.#repeated("shares", request, "SECAGG_SHARES_CHANGED")) return;
+    if (this.#repeated("shares", shares, "SECAGG_SHARES_CHANGED")) return;
     this.#after("roster", "shares");
-    const { crypto, session, self, plan, site } = this.#options;
-    const members = this.#secrets.members();
-    checkShares(crypto, session, members, self.name, plan.mode, site.minSurvivors, shares);
-    this.#secrets.open(shares.shares);
-    this.#answer("shares", request, null);
+    const { crypto, session, self } = this.#options;
+    const sharers = checkShares(crypto, session, this.#secrets.members(), self.name, this.#needs(), shares);
+    this.#secrets.open(shares.shares, sharers);
+    this.#answer("shares", shares, null);
   }
 
   /**
@@ -152,33 +175,39 @@ export class ClientRound {
     const masker = this.#options.masker ?? inlineMasker(crypto, pause);
     const digest = await masker(words, this.#secrets.masks());
     this.#maskedHash = bytesToHex(digest) as Sha256;
-    const message = this.#sign("masked-input", { hash: this.#maskedHash, words: words.length });
+    const payload: MaskedInput = { hash: this.#maskedHash, words: words.length };
+    const members = this.#secrets.members();
+    const told = this.complete
+      ? payload
+      : { ...payload, sharers: sharersDigest(crypto, this.session, members, this.#secrets.sharers()) };
+    const message = this.#sign("masked-input", told);
     return this.#answer("masked-input", "", message) as SignedStep;
   }
 
   /**
    * Step 5: checks the survivor list against everything this client knows and signs it.
-   * SECAGG_SURVIVORS_CHANGED, _UNKNOWN, _SELF, _FEW, _HASH, SECAGG_BOTH_SECRETS, SECAGG_RETRY_ISOLATES.
+   * SECAGG_SURVIVORS_CHANGED, _UNKNOWN, _SELF, _FEW, _HASH, SECAGG_HOLDERS_FEW, SECAGG_SHARERS, SECAGG_BOTH_SECRETS,
+   * SECAGG_RETRY_ISOLATES.
    */
   confirmSurvivors(list: Survivors): SignedStep {
-    const request = JSON.stringify(list);
-    const repeated = this.#repeated("survivors", request, "SECAGG_SURVIVORS_CHANGED");
+    const repeated = this.#repeated("survivors", list, "SECAGG_SURVIVORS_CHANGED");
     if (repeated) return repeated.answer as SignedStep;
     this.#after("masked-input", "survivors");
-    const { crypto, session, self, plan, site, log } = this.#options;
+    const { crypto, session, self, plan, log } = this.#options;
     const view = checkSurvivors(
       crypto,
       session,
       this.#secrets.members(),
       this.#secrets.sharers(),
       { name: self.name, hash: this.#maskedHash as Sha256 },
-      { mode: plan.mode, minSurvivors: site.minSurvivors, words: plan.words },
+      { ...this.#needs(), words: plan.words },
       list,
+      this.reading,
     );
     checkReveal(log.entries(), session, view.survivors);
     this.#view = view;
     const message = this.#sign("consistency", { digest: view.digest });
-    return this.#answer("survivors", request, message) as SignedStep;
+    return this.#answer("survivors", list, message) as SignedStep;
   }
 
   /**
@@ -196,7 +225,9 @@ export class ClientRound {
     const { purpose, round, attempt, parentHash } = session;
     await log.append({ type: "revealed", purpose, round, attempt, parentHash, survivors: [...view.survivors] });
     const revealed = (names: readonly ClientName[], kind: "selfMask" | "maskKey") =>
-      names.map((owner) => ({ owner, share: toBase64(this.#secrets.heldShare(owner, kind)) }));
+      names
+        .filter((owner) => this.#secrets.holds(owner))
+        .map((owner) => ({ owner, share: toBase64(this.#secrets.heldShare(owner, kind)) }));
     const payload: Unmask = {
       selfMask: revealed(view.survivors, "selfMask"),
       maskKey: revealed(view.dropouts, "maskKey"),
@@ -224,22 +255,24 @@ export class ClientRound {
   }
 
   #checkSignatures(view: SurvivorView, given: Signatures): void {
-    const { crypto, session, plan } = this.#options;
+    const { crypto, session } = this.#options;
     const members = this.#secrets.members();
+    const { graph, holders } = this.#needs();
     const text = consistencyPayload(view.digest);
+    const survivors = new Set(view.survivors);
     const signers = new Set<ClientName>();
     for (const { sender, signature } of given.signatures) {
       const member = members.byName.get(sender);
-      if (!member || !view.survivors.includes(sender)) {
+      if (!member || !survivors.has(sender)) {
         throw new CodedError("SECAGG_SURVIVORS_UNKNOWN", `${sender} signed, but is no survivor`, { client: sender });
       }
       const heading = { step: "consistency", sender, recipient: COORDINATOR } as const;
       verifyStatement(crypto, member.signingKey, session, heading, { payload: text, signature });
-      signers.add(sender);
+      if (holders.has(sender)) signers.add(sender);
     }
-    // Holders are the whole roster (complete graph), and this client's own signature counts.
+    // Only holders count (on the complete graph the whole roster), and this client's own signature does.
     signers.add(this.#options.self.name);
-    const needed = thresholds(members.list.length, plan.mode).selfMask;
+    const needed = graph.limits.selfMask;
     if (signers.size < needed) {
       throw new CodedError(
         "SECAGG_SIGNATURES_FEW",
@@ -252,24 +285,40 @@ export class ClientRound {
     }
   }
 
+  /** Does everybody share with everybody? True as long as there is no roster. */
+  get complete(): boolean {
+    return this.#graph?.complete ?? true;
+  }
+
+  #needs(): Needs {
+    if (this.#graph === null) throw new Error("no roster yet");
+    const { plan, site } = this.#options;
+    return {
+      mode: plan.mode,
+      minSurvivors: site.minSurvivors,
+      graph: this.#graph,
+      holders: this.#secrets.holders,
+    };
+  }
+
   #sign(step: Step, payload: unknown): SignedStep {
     const { crypto, session, self } = this.#options;
     const heading = { step, sender: self.name, recipient: COORDINATOR } as const;
     return sign(crypto, self.signingKey, session, heading, JSON.stringify(payload));
   }
 
-  #answer(step: Step, request: string, answer: SignedStep | null): SignedStep | null {
+  #answer(step: Step, request: unknown, answer: SignedStep | null): SignedStep | null {
     this.#answered.set(step, { request, answer });
     return answer;
   }
 
   #repeated(
     step: Step,
-    request: string,
+    request: unknown,
     changed: "SECAGG_ROSTER_CHANGED" | "SECAGG_SHARES_CHANGED" | "SECAGG_SURVIVORS_CHANGED",
   ): Answered | undefined {
     const before = this.#answered.get(step);
-    if (before && before.request !== request) {
+    if (before && before.request !== request && JSON.stringify(before.request) !== JSON.stringify(request)) {
       throw new CodedError(changed, `a second, different ${step} message came in one attempt`, {
         sid: this.session.sid,
         step,

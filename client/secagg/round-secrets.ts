@@ -1,4 +1,8 @@
-/** The secrets of one attempt: two X25519 keys, the self-mask seed b, and the shares held for others. Memory only. */
+/**
+ * The secrets of one attempt: two X25519 keys, the self-mask seed b, and the shares held for others. Memory only.
+ * Masks are made with all who share keys on the complete graph, and on a sparse one with those of them that this client
+ * picked as holders and those that picked it.
+ */
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -12,6 +16,7 @@ import { split } from "../../shared/secagg/shamir.ts";
 import { boxKeyOf, commitToOwnShare, commitToSelfMask, openShares, sealShares } from "../../shared/secagg/share-box.ts";
 import type { Statement } from "../../shared/secagg/signed.ts";
 import type { Thresholds } from "../../shared/secagg/thresholds.ts";
+import { pointOf } from "../../shared/secagg/sharing-graph.ts";
 
 interface Held {
   readonly selfMask: Uint8Array;
@@ -30,6 +35,10 @@ export class RoundSecrets {
   #maskKey: AgreementKey | null;
   #advertised: Omit<AdvertiseKeys, "certificate">;
   #members: Members | null = null;
+  /** Who holds shares of this client's secrets, itself included. */
+  #holders: ReadonlySet<ClientName> = new Set();
+  /** Everyone who shared keys, this client included, sorted. */
+  #sharers: readonly ClientName[] = [];
   readonly #boxKeys = new Map<ClientName, Uint8Array>();
   /** X25519 of the mask keys, by peer. */
   readonly #pairSecrets = new Map<ClientName, Uint8Array>();
@@ -66,32 +75,35 @@ export class RoundSecrets {
     return this.#members;
   }
 
-  /** Everyone masks are made with, this client included, sorted. */
-  sharers(): ClientName[] {
-    return this.members()
-      .list.map(({ name }) => name)
-      .filter((name) => this.#held.has(name));
+  /** Who holds shares of this client's secrets, itself included. */
+  get holders(): ReadonlySet<ClientName> {
+    return this.#holders;
   }
 
-  /** Splits both secrets; one payload per holder, in roster order. SECAGG_KEY_WEAK names the owner of a bad key. */
-  share(members: Members, limits: Thresholds): { to: ClientName; payload: string }[] {
+  sharers(): readonly ClientName[] {
+    return this.#sharers;
+  }
+
+  /** Does this client hold a share of that one's secrets? */
+  holds(owner: ClientName): boolean {
+    return this.#held.has(owner);
+  }
+
+  /**
+   * Splits both secrets; one payload per holder, in order. SECAGG_KEY_WEAK names the owner of a bad key.
+   * @param holders of the roster, sorted, this client among them
+   */
+  share(members: Members, holders: readonly Member[], limits: Thresholds): { to: ClientName; payload: string }[] {
     const { sid } = this.#session;
-    const others = members.list.filter(({ name }) => name !== this.#name);
-    for (const { name, boxKey, maskKey } of others) {
-      const secret = this.#boxKey?.agree(boxKey);
-      const pairSecret = this.#maskKey?.agree(maskKey);
-      if (!secret || !pairSecret) {
-        throw new CodedError("SECAGG_KEY_WEAK", `a key of ${name} is of low order`, { client: name });
-      }
-      this.#boxKeys.set(name, boxKeyOf(secret));
-      this.#pairSecrets.set(name, pairSecret);
-      secret.fill(0);
-    }
-    const points = (list: readonly Member[]) => list.map(({ point }) => point);
-    const seedShares = split(this.#random, this.#seed, points(members.list), limits.selfMask);
-    const keyShares = split(this.#random, this.#maskSecret, points(others), limits.maskKey);
+    const others = holders.filter(({ name }) => name !== this.#name);
+    for (const other of others) this.#agree(other);
+    const points = holders.map((_, place) => pointOf(place));
+    const othersPoints = points.filter((_, place) => holders[place]?.name !== this.#name);
+    const seedShares = split(this.#random, this.#seed, points, limits.selfMask);
+    const keyShares = split(this.#random, this.#maskSecret, othersPoints, limits.maskKey);
     this.#members = members;
-    return members.list.map(({ name: to }, i) => {
+    this.#holders = new Set(holders.map(({ name }) => name));
+    return holders.map(({ name: to }, i) => {
       const seedShare = seedShares[i] as Uint8Array;
       if (to === this.#name) {
         this.#held.set(to, { selfMask: seedShare, maskKey: null });
@@ -107,13 +119,17 @@ export class RoundSecrets {
     });
   }
 
-  /** Opens the shares of verified statements. Nothing is kept unless all are right; the error names every author of a false one. */
-  open(statements: readonly Statement[]): void {
+  /**
+   * Opens the shares of verified statements. Nothing is kept unless all are right; the error names every author of a
+   * false one. SECAGG_KEY_WEAK as in {@link share}.
+   * @param sharers everyone who shared keys, sorted, this client included
+   */
+  open(statements: readonly Statement[], sharers: readonly ClientName[]): void {
     const { sid } = this.#session;
     const opened = new Map<ClientName, Held>();
     const wrong: CodedError[] = [];
     for (const { sender: from, payload } of statements) {
-      const boxKey = this.#boxKeys.get(from) as Uint8Array;
+      const boxKey = this.#agree(this.members().byName.get(from) as Member);
       try {
         opened.set(from, openShares(this.#crypto, boxKey, { sid, from, to: this.#name }, payload));
       } catch (error) {
@@ -127,18 +143,36 @@ export class RoundSecrets {
       throw new CodedError(first.code, wrong.map(({ message }) => message).join("; "), { ...first.details, about });
     }
     for (const [from, held] of opened) this.#held.set(from, held);
+    this.#sharers = sharers;
   }
 
-  /** The self mask and one pairwise mask for every other sharer. */
+  /** Agrees on both secrets with a peer, once, and gives the key of the boxes between the two. */
+  #agree({ name, boxKey, maskKey }: Member): Uint8Array {
+    const known = this.#boxKeys.get(name);
+    if (known !== undefined) return known;
+    const secret = this.#boxKey?.agree(boxKey);
+    const pairSecret = this.#maskKey?.agree(maskKey);
+    if (!secret || !pairSecret) {
+      throw new CodedError("SECAGG_KEY_WEAK", `a key of ${name} is of low order`, { client: name });
+    }
+    const agreed = boxKeyOf(secret);
+    this.#boxKeys.set(name, agreed);
+    this.#pairSecrets.set(name, pairSecret);
+    secret.fill(0);
+    return agreed;
+  }
+
+  /** The self mask and one pairwise mask for every neighbour that shared keys. */
   masks(): Mask[] {
     const { sid } = this.#session;
     const key = this.#maskKey;
     if (!key) throw new Error("the secrets are wiped");
     const own = { name: this.#name, maskKey: key.publicKey };
     const masks = [selfMask(this.#crypto, sid, this.#seed)];
-    for (const peer of this.members().list) {
-      if (peer.name === this.#name || !this.#held.has(peer.name)) continue;
-      const secret = this.#pairSecrets.get(peer.name) as Uint8Array;
+    for (const name of this.#sharers) {
+      if (name === this.#name || !(this.#held.has(name) || this.#holders.has(name))) continue;
+      const peer = this.members().byName.get(name) as Member;
+      const secret = this.#pairSecrets.get(name) as Uint8Array;
       masks.push(pairwiseMask(this.#crypto, sid, secret, own, peer));
     }
     return masks;

@@ -5,6 +5,7 @@ import type { Trust } from "../../shared/secagg/certificate.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 import { maskedInput } from "../../shared/secagg/messages.ts";
 import type { Session } from "../../shared/secagg/session.ts";
+import { graphRule } from "../../shared/secagg/sharing-graph.ts";
 import { parsePayload, type SignedStep } from "../../shared/secagg/signed.ts";
 import { ClientRound } from "../secagg/client-round.ts";
 import { checkJoin } from "../secagg/round-log.ts";
@@ -14,7 +15,7 @@ import { SecureSum, type ProtectedVector, type Sum } from "./sum.ts";
 
 /** `words` is the length of the vector to be summed. */
 export function openSum(parts: SessionParts, plan: TrainingPlan, session: Session, words: number, trust: Trust): Sum {
-  const { crypto, random, self, policy, pinned, roundLog, now, pause, masker } = parts;
+  const { crypto, random, self, policy, pinned, roundLog, now, pause, masker, reading } = parts;
   const { mode, wordBits } = plan.secureAggregation;
   if (mode === "off") return new TrustedSum(parts, session);
   const minSurvivors = Math.max(policy.minSurvivors, plan.schedule.minSurvivors);
@@ -25,12 +26,13 @@ export function openSum(parts: SessionParts, plan: TrainingPlan, session: Sessio
     session,
     self,
     trust,
-    plan: { mode, cohortMax: plan.schedule.cohort.max, words, wordBits },
+    plan: { mode, cohortMax: plan.schedule.cohort.max, graph: graphRule(plan.secureAggregation), words, wordBits },
     site: { minCohort, minSurvivors, allowVoid: policy.allowVoid },
     log: roundLog,
     clock: now,
     ...(pause !== undefined && { pause }),
     ...(masker !== undefined && { masker }),
+    ...(reading !== undefined && { reading }),
   });
   return new SecureSum({ crypto, coordinatorKey: pinned.coordinatorKey, self, policy }, round);
 }

@@ -12,6 +12,7 @@ import type { Judge } from "../model-cache/install.ts";
 import type { PersonalStore } from "../model-cache/personal.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Approvals } from "../plan/approvals.ts";
+import type { Reading } from "../secagg/reading.ts";
 import type { RoundLog } from "../secagg/round-log.ts";
 import type { Trainer } from "../training/trainer.ts";
 import type { ClientTransport } from "../transport/port.ts";
@@ -104,6 +105,8 @@ export interface SessionParts {
   readonly pause?: () => Promise<void>;
   /** Where vectors are masked; by default on this thread. */
   readonly masker?: Masker;
+  /** What is shown to everyone, read together with other clients of this process. */
+  readonly reading?: Reading;
   /**
    * Memory of that many words for one vector, every word of which is written. Only where the coordinator is this very
    * process: vectors then go over where they are, and without secure aggregation need no box. Waits its turn, or throws

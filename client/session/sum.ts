@@ -75,12 +75,13 @@ export class SecureSum implements Sum {
 
   async answer(message: SignedStep): Promise<SignedStep | null> {
     const { policy } = this.#parts;
+    const { reading } = this.#round;
     const { purpose } = this.session;
     const text = this.#open(message);
     const from = { step: message.step, sender: COORDINATOR };
     switch (message.step) {
       case "roster": {
-        const given = parsePayload(roster, from, text);
+        const given = reading.parse(roster, from, text);
         checkCohort(policy, purpose, given.entries.length);
         return this.#round.shareKeys(given);
       }
@@ -89,7 +90,7 @@ export class SecureSum implements Sum {
         this.#wantsVector = true;
         return null;
       case "survivors": {
-        const given = parsePayload(survivors, from, text);
+        const given = reading.parse(survivors, from, text);
         checkSurvivors(policy, given.survivors.length);
         return this.#round.confirmSurvivors(given);
       }
@@ -115,12 +116,17 @@ export class SecureSum implements Sum {
     this.#round.wipe();
   }
 
+  /** On a sparse graph each client is shown the signatures of its own holders. */
+  #forEveryone(step: Step): boolean {
+    if (step === "signatures") return this.#round.complete;
+    return step === "roster" || step === "survivors";
+  }
+
   /** The payload of a step that the pinned coordinator signed for this client in this session. */
   #open(message: SignedStep): string {
     const { crypto, coordinatorKey, self } = this.#parts;
-    const everyone: readonly Step[] = ["roster", "survivors", "signatures"];
     // What all must see alike is signed for everyone at once, so that a list for one client alone is not accepted.
-    const recipient = everyone.includes(message.step) ? EVERYONE : self.name;
+    const recipient = this.#forEveryone(message.step) ? EVERYONE : self.name;
     return openSigned(
       crypto,
       coordinatorKey,

@@ -7,7 +7,7 @@ import { CodedError } from "../../shared/errors.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { Trust } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
-import { equalBytes, fromBase64 } from "../../shared/secagg/encoding.ts";
+import { compareNames, equalBytes, fromBase64 } from "../../shared/secagg/encoding.ts";
 import {
   accusation,
   maskedInput,
@@ -18,7 +18,7 @@ import {
 } from "../../shared/secagg/messages.ts";
 import { consistencyPayload, verifyAdvertisement, type Members } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
-import { commitToShare, readShare, type SecretKind, type ShareCommitments } from "../../shared/secagg/share-box.ts";
+import { commitToShare, readShare, type SecretKind } from "../../shared/secagg/share-box.ts";
 import {
   COORDINATOR,
   openSigned,
@@ -50,44 +50,46 @@ export function admitAdvertisement(
   return given;
 }
 
-/** What one client shared: a statement for every holder, by holder, and what it committed to. */
+/** What one client shared, by holder, in the order of the holders' points. */
 export interface AdmittedShares {
   /** By holder's name; the one for itself carries only a commitment. */
   readonly statements: ReadonlyMap<ClientName, Statement>;
-  readonly commitments: ReadonlyMap<ClientName, ShareCommitments>;
 }
 
-/** Step 2: one signed share for every member, in roster order. */
+/**
+ * Step 2: one signed share for every holder, in roster order.
+ * @param neighbours how many others a client shares with; it picks them itself where that is not everybody
+ */
 export function admitShareKeys(
   crypto: CryptoPort,
   session: Session,
   members: Members,
   message: SignedStep,
+  neighbours = members.list.length - 1,
 ): AdmittedShares {
   const { member, payload } = open(crypto, session, members, "share-keys", message);
   const { shares } = parsePayload(shareKeys, heading("share-keys", member.name), payload);
-  const statements = new Map<ClientName, Statement>();
-  const commitments = new Map<ClientName, ShareCommitments>();
-  for (const [i, { name: to }] of members.list.entries()) {
-    const share = shares[i];
-    if (share?.to !== to || shares.length !== members.list.length) {
-      throw new CodedError(
-        "WIRE_INVALID",
-        `share-keys from ${member.name}: expected one share for each of the roster`,
-        {
-          client: member.name,
-          field: `shares.${i}.to`,
-          expected: to,
-          got: share?.to,
-        },
-      );
-    }
-    verifyStatement(crypto, member.signingKey, session, { step: "share", sender: member.name, recipient: to }, share);
-    const { selfMask, maskKey } = readShare(member.name, to, share.payload);
-    statements.set(to, { sender: member.name, payload: share.payload, signature: share.signature });
-    commitments.set(to, { selfMask, maskKey });
+  const fail = (what: string, details: Record<string, unknown>): CodedError =>
+    new CodedError("WIRE_INVALID", `share-keys from ${member.name}: ${what}`, { client: member.name, ...details });
+  if (shares.length !== neighbours + 1) {
+    const what = `expected shares for ${neighbours + 1} holders, got ${shares.length}`;
+    throw fail(what, { field: "shares", expected: neighbours + 1, got: shares.length });
   }
-  return { statements, commitments };
+  const statements = new Map<ClientName, Statement>();
+  let before = "";
+  for (const [i, { to, payload: text, signature }] of shares.entries()) {
+    if (compareNames(before, to) >= 0 || !members.byName.has(to)) {
+      const what = "expected each share for another one of the roster, in order";
+      throw fail(what, { field: `shares.${i}.to`, got: to });
+    }
+    before = to;
+    const route = { step: "share", sender: member.name, recipient: to } as const;
+    verifyStatement(crypto, member.signingKey, session, route, { payload: text, signature });
+    readShare(member.name, to, text);
+    statements.set(to, { sender: member.name, payload: text, signature });
+  }
+  if (!statements.has(member.name)) throw fail("it holds no share of its own", { field: "shares" });
+  return { statements };
 }
 
 /** Whose signatures count: the roster or, when aggregation is not secure, the invited clients. */
@@ -147,7 +149,7 @@ export interface AdmittedUnmask {
 }
 
 /**
- * Step 5: exactly the shares asked for, each as its owner committed to it.
+ * Step 5: exactly the shares asked for, as far as this client holds them, each as its owner committed to it.
  * SECAGG_SECRET_FALSE names the holder who changed one.
  * @param shared what each sharer's share-keys step was admitted as
  */
@@ -161,7 +163,8 @@ export function admitUnmask(
 ): AdmittedUnmask {
   const { member, payload } = open(crypto, session, members, "unmask", message);
   const given = parsePayload(unmask, heading("unmask", member.name), payload);
-  const check = (kind: SecretKind, owners: readonly ClientName[], revealed: (typeof given)["selfMask"]) => {
+  const check = (kind: SecretKind, among: readonly ClientName[], revealed: (typeof given)["selfMask"]) => {
+    const owners = among.filter((owner) => shared.get(owner)?.statements.has(member.name));
     if (revealed.length !== owners.length || revealed.some(({ owner }, i) => owner !== owners[i])) {
       throw new CodedError("WIRE_INVALID", `unmask from ${member.name}: not the shares that were asked for`, {
         client: member.name,
@@ -170,9 +173,10 @@ export function admitUnmask(
     }
     return revealed.map(({ owner, share: text }) => {
       const share = fromBase64(text) as Uint8Array;
-      const commitments = shared.get(owner)?.commitments.get(member.name);
-      const committed = kind === "self-mask" ? commitments?.selfMask : commitments?.maskKey;
       const holder = member.name;
+      const statement = shared.get(owner)?.statements.get(holder) as Statement;
+      const commitments = readShare(owner, holder, statement.payload);
+      const committed = kind === "self-mask" ? commitments.selfMask : commitments.maskKey;
       if (!committed || !equalBytes(commitToShare(crypto, session.sid, kind, owner, holder, share), committed)) {
         throw new CodedError("SECAGG_SECRET_FALSE", `${holder} reveals a false share of ${owner}`, {
           client: holder,

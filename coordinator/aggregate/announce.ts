@@ -21,8 +21,14 @@ function bySender<T extends { sender: ClientName }>(list: readonly T[]): T[] {
 export const announcement = {
   roster: (advertisements: readonly Statement[]): Roster => ({ entries: bySender(advertisements) }),
 
-  /** @param addressed the share statements made for one client, without its own */
-  shares: (addressed: readonly Statement[]): Shares => ({ shares: bySender(addressed) }),
+  /**
+   * @param addressed the share statements made for one client, without its own
+   * @param sharers everyone who shared keys, where not everybody shares with everybody
+   */
+  shares: (addressed: readonly Statement[], sharers?: readonly ClientName[]): Shares => ({
+    shares: bySender(addressed),
+    ...(sharers !== undefined && { sharers: sharers.toSorted(compareNames) }),
+  }),
 
   /** @param sharers everyone who shared keys; those without a masked input are the dropouts */
   survivors: (maskedInputs: readonly Statement[], sharers: readonly ClientName[]): Survivors => {

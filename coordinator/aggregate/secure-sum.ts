@@ -1,6 +1,6 @@
 /**
- * The sum of the survivors' vectors, block by block: one block of every vector is added up and the masks that remain
- * are taken off while it is in cache. Nobody holds all vectors; the event loop is never held for long.
+ * The sum of the survivors' vectors, and the masks that remain taken off it: nobody holds all vectors, and the event loop
+ * is never held for long. Masks are added up in threads, where there are any: in each its own share of them.
  */
 import { CodedError } from "../../shared/errors.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
@@ -10,6 +10,7 @@ import {
   MaskPass,
   newWords,
   type Mask,
+  type Masker,
   type WordBits,
   type Words,
 } from "../../shared/secagg/mask.ts";
@@ -32,6 +33,16 @@ export function memorySource(words: Words): VectorSource {
 const BLOCKS_PER_PAUSE = 1024;
 /** Blocks read of one vector at a time, at most. */
 const BLOCKS_PER_READ = 64;
+/** Masks applied in one pass: each has a cipher of its own meanwhile. */
+const MASKS_PER_PASS = 1024;
+/** Less keystream is made sooner than it is handed to threads. */
+const LEAST_BYTES_IN_THREADS = 32 << 20;
+
+/** Where masks are taken off. */
+export interface Unmasker {
+  readonly threads: number;
+  readonly mask: Masker;
+}
 
 /**
  * Adds all vectors mod 2^m, then applies `masks` (of `remainingMasks`; none when aggregation is not secure).
@@ -44,6 +55,7 @@ export async function secureSum(
   vectors: readonly VectorSource[],
   masks: readonly Mask[],
   pause: () => Promise<void> = async () => {},
+  unmasker: Unmasker | null = null,
 ): Promise<Words> {
   const sum = newWords(layout.wordBits, layout.words);
   for (const { byteLength } of vectors) {
@@ -54,9 +66,7 @@ export async function secureSum(
       });
     }
   }
-  const pass = new MaskPass(crypto, masks);
-  const passing = Math.max(1, vectors.length + masks.length);
-  const blocks = Math.min(BLOCKS_PER_READ, Math.max(1, Math.floor(BLOCKS_PER_PAUSE / passing)));
+  const blocks = Math.min(BLOCKS_PER_READ, Math.max(1, Math.floor(BLOCKS_PER_PAUSE / Math.max(1, vectors.length))));
   const words = (blocks * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;
   for (let at = 0; at < sum.length; at += words) {
     const part = sum.subarray(at, at + words);
@@ -64,9 +74,9 @@ export async function secureSum(
       const bytes = await vector.read(at * sum.BYTES_PER_ELEMENT, part.byteLength);
       addBytes(part, bytes, 1);
     }
-    for (const block of blocksOf(part)) pass.apply(block);
     await pause();
   }
+  await applyMasks(crypto, sum, masks, pause, unmasker);
   return sum;
 }
 
@@ -76,16 +86,48 @@ export async function applyMasks(
   sum: Words,
   masks: readonly Mask[],
   pause: () => Promise<void> = async () => {},
+  unmasker: Unmasker | null = null,
 ): Promise<void> {
-  if (masks.length === 0) return;
-  const pass = new MaskPass(crypto, masks);
-  let passed = 0;
-  for (const block of blocksOf(sum)) {
-    pass.apply(block);
-    passed += masks.length;
-    if (passed < BLOCKS_PER_PAUSE) continue;
-    passed = 0;
-    await pause();
+  if (unmasker !== null && unmasker.threads > 0 && masks.length * sum.byteLength >= LEAST_BYTES_IN_THREADS) {
+    await applyInThreads(sum, masks, unmasker, pause);
+    return;
+  }
+  for (let first = 0; first < masks.length; first += MASKS_PER_PASS) {
+    const some = masks.slice(first, first + MASKS_PER_PASS);
+    const pass = new MaskPass(crypto, some);
+    let passed = 0;
+    for (const block of blocksOf(sum)) {
+      pass.apply(block);
+      passed += some.length;
+      if (passed < BLOCKS_PER_PAUSE) continue;
+      passed = 0;
+      await pause();
+    }
+  }
+}
+
+/** Each thread adds up every so manieth mask in a vector of its own, which is then added to the sum. */
+async function applyInThreads(
+  sum: Words,
+  masks: readonly Mask[],
+  { threads, mask }: Unmasker,
+  pause: () => Promise<void>,
+): Promise<void> {
+  const parts = Array.from({ length: Math.min(threads, masks.length) }, async (_, thread) => {
+    const own = masks.filter((__, i) => i % threads === thread);
+    const memory = new SharedArrayBuffer(sum.byteLength);
+    const part = sum instanceof Uint32Array ? new Uint32Array(memory) : new Uint16Array(memory);
+    for (let first = 0; first < own.length; first += MASKS_PER_PASS) {
+      await mask(part, own.slice(first, first + MASKS_PER_PASS));
+    }
+    return part;
+  });
+  for (const part of await Promise.all(parts)) {
+    const step = (BLOCKS_PER_READ * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;
+    for (let at = 0; at < sum.length; at += step) {
+      addBytes(sum.subarray(at, at + step), bytesOf(part.subarray(at, at + step)), 1);
+      await pause();
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * From revealed shares to the masks that are still in the sum: b of every survivor, and the pairwise masks between
- * each dropout and each survivor. Each secret is checked against what its owner advertised.
+ * each dropout and each survivor that is its neighbour. Each secret is checked against what its owner advertised.
  */
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
@@ -11,8 +11,16 @@ import type { Member, Members } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { combine } from "../../shared/secagg/shamir.ts";
 import { commitToSelfMask } from "../../shared/secagg/share-box.ts";
-import { thresholds, type SecureMode } from "../../shared/secagg/thresholds.ts";
-import type { AdmittedUnmask, RevealedShare } from "./admit.ts";
+import { pointOf } from "../../shared/secagg/sharing-graph.ts";
+import type { Thresholds } from "../../shared/secagg/thresholds.ts";
+import type { AdmittedShares, AdmittedUnmask, RevealedShare } from "./admit.ts";
+
+/** Who shared with whom, and how many shares give back a secret. */
+export interface Sharing {
+  readonly limits: Thresholds;
+  /** By owner. */
+  readonly shared: ReadonlyMap<ClientName, AdmittedShares>;
+}
 
 /**
  * The masks that, applied to the sum of the survivors' masked vectors, leave the sum of their vectors.
@@ -24,17 +32,17 @@ export async function remainingMasks(
   crypto: CryptoPort,
   session: Session,
   members: Members,
-  mode: SecureMode,
+  sharing: Sharing,
   list: { readonly survivors: readonly ClientName[]; readonly dropouts: readonly ClientName[] },
   revealed: readonly AdmittedUnmask[],
   pause: () => Promise<void> = async () => {},
 ): Promise<Mask[]> {
-  const limits = thresholds(members.list.length, mode);
+  const { limits } = sharing;
   const masks: Mask[] = [];
   const seedShares = byOwner(revealed.flatMap((r) => r.selfMask));
   for (const name of list.survivors) {
     const owner = member(members, name);
-    const seed = reconstruct(members, owner, limits.selfMask, seedShares.get(name));
+    const seed = reconstruct(sharing, owner, limits.selfMask, seedShares.get(name));
     if (!equalBytes(commitToSelfMask(crypto, session.sid, name, seed), owner.selfMask)) throw falseSecret(name);
     masks.push(negated(selfMask(crypto, session.sid, seed)));
     seed.fill(0);
@@ -43,12 +51,13 @@ export async function remainingMasks(
   const keyShares = byOwner(revealed.flatMap((r) => r.maskKey));
   for (const name of list.dropouts) {
     const owner = member(members, name);
-    const secret = reconstruct(members, owner, limits.maskKey, keyShares.get(name));
+    const secret = reconstruct(sharing, owner, limits.maskKey, keyShares.get(name));
     const key = crypto.agreementKey(secret);
     secret.fill(0);
     if (!equalBytes(key.publicKey, owner.maskKey)) throw falseSecret(name);
     // What the dropout would have applied cancels what each survivor applied for their pair.
     for (const survivor of list.survivors) {
+      if (!neighbours(sharing, name, survivor)) continue;
       const peer = member(members, survivor);
       const shared = key.agree(peer.maskKey);
       if (!shared) throw falseSecret(survivor);
@@ -60,13 +69,14 @@ export async function remainingMasks(
   return masks;
 }
 
-/** How many unmask messages suffice, whoever sends them. */
-export function neededUnmasks(rosterSize: number, mode: SecureMode): number {
-  return thresholds(rosterSize, mode).selfMask;
+/** Masks are made by both where one of the two picked the other. */
+function neighbours({ shared }: Sharing, one: ClientName, other: ClientName): boolean {
+  const picked = (from: ClientName, to: ClientName) => shared.get(from)?.statements.has(to) === true;
+  return picked(one, other) || picked(other, one);
 }
 
 function reconstruct(
-  members: Members,
+  { shared }: Sharing,
   owner: Member,
   threshold: number,
   shares: readonly RevealedShare[] = [],
@@ -79,15 +89,21 @@ function reconstruct(
     });
   }
   const used = shares.slice(0, threshold);
+  const holders = [...(shared.get(owner.name)?.statements.keys() ?? [])];
+  const points = new Map(holders.map((holder, place) => [holder, pointOf(place)]));
   return combine(
-    used.map(({ holder }) => member(members, holder).point),
+    used.map(({ holder }) => points.get(holder) ?? 0),
     used.map(({ share }) => share),
   );
 }
 
 function byOwner(shares: readonly RevealedShare[]): Map<ClientName, RevealedShare[]> {
   const out = new Map<ClientName, RevealedShare[]>();
-  for (const share of shares) out.set(share.owner, [...(out.get(share.owner) ?? []), share]);
+  for (const share of shares) {
+    const held = out.get(share.owner);
+    if (held === undefined) out.set(share.owner, [share]);
+    else held.push(share);
+  }
   return out;
 }
 

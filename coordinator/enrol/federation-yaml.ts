@@ -62,7 +62,9 @@ schedule:
   minSurvivors: 3
 
 # malicious: safe also against a coordinator that cheats; semi-honest: for demonstrations; off: a trusted coordinator.
-secureAggregation: { mode: malicious }
+# Beyond 64 clients of a round, how many of them may vanish or be in league with the coordinator decides with how many
+# others each shares its keys (docs/protocol.md).
+secureAggregation: { mode: malicious, dropoutRate: 0.1, corruptionRate: 0.1 }
 
 # Rounds, the newest ones, whose masked inputs are kept in evidence/, so that anyone who has the folder can make their
 # sum and their step again (allulook transcript verify). It takes a masked vector of every client on disk.

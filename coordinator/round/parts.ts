@@ -1,4 +1,5 @@
 /** What a coordinator is made of; `coordinator/main.ts` and simulations put the parts together. */
+import type { Unmasker } from "../aggregate/secure-sum.ts";
 import type { PublishInput } from "../release/publish.ts";
 import type { ReleaseChain } from "../release/chain.ts";
 import type { Evaluator } from "../evaluate/score.ts";
@@ -87,6 +88,8 @@ export interface CoordinatorParts {
   readonly blobs: BlobStore;
   /** Left out: vectors are blobs, sealed where aggregation is not secure. */
   readonly handed?: HandedVectors;
+  /** Threads that take masks off; left out: this one does. */
+  readonly unmasker?: Unmasker;
   readonly transport: CoordinatorTransport;
   readonly clock: Clock;
   readonly layout: ParamLayout;

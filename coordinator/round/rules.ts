@@ -1,6 +1,7 @@
 /** What the reducer is told once: the configuration, as far as rounds depend on it, and where to look up the rest. */
 import type { RevocationList } from "../../shared/secagg/certificate.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
+import type { GraphRule } from "../../shared/secagg/sharing-graph.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 
@@ -19,6 +20,8 @@ export interface Rules {
   readonly minSurvivors: number;
   /** Vectors of training that suffice; left out: everybody who can is waited for. */
   readonly buffer?: number;
+  /** Who shares secrets with how many. */
+  readonly graph: GraphRule;
   readonly deadlines: {
     readonly recruitMs: number;
     readonly shareKeysMs: number;

@@ -6,6 +6,7 @@
  */
 import type { ClientName, Purpose, Sha256 } from "../../shared/ids.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
+import type { GraphRule } from "../../shared/secagg/sharing-graph.ts";
 import type { SignedStep, Statement } from "../../shared/secagg/signed.ts";
 import type { RevocationList } from "../../shared/secagg/certificate.ts";
 import type { History, Transcript } from "../../shared/secagg/transcript.ts";
@@ -57,6 +58,8 @@ export interface SumHead {
   /** The version to train from or to score. */
   readonly version: number;
   readonly mode: "malicious" | "semi-honest" | "off";
+  /** Who shares with how many; absent in logs of before, when everybody did with everybody. */
+  readonly graph?: GraphRule;
   readonly startedAt: number;
   /** When the present phase began. */
   readonly since: number;
@@ -265,6 +268,7 @@ export interface Terms {
   readonly mode: "malicious" | "semi-honest" | "off";
   readonly minRoster: number;
   readonly minSurvivors: number;
+  readonly graph?: GraphRule;
   readonly revoked: RevocationList | null;
   readonly enough?: number;
 }

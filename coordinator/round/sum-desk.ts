@@ -20,8 +20,8 @@ import { sealedReader, wordsReader } from "../aggregate/robust/readers.ts";
 import type { RobustRule } from "../aggregate/robust/rules.ts";
 import { robustTotal } from "../aggregate/robust/total.ts";
 import { addSealed } from "../aggregate/sealed-sum.ts";
-import { applyMasks, secureSum } from "../aggregate/secure-sum.ts";
-import { remainingMasks } from "../aggregate/unmask.ts";
+import { applyMasks, secureSum, type Unmasker } from "../aggregate/secure-sum.ts";
+import { remainingMasks, type Sharing } from "../aggregate/unmask.ts";
 import type { BlobStore } from "../store/port.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
@@ -33,10 +33,11 @@ import { consistencyDigest, openRoster, type Members } from "../../shared/secagg
 import { sealedLength } from "../../shared/secagg/sealed.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { COORDINATOR, openSigned, parsePayload, statementOf, type SignedStep } from "../../shared/secagg/signed.ts";
+import type { SharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import { blobSource } from "./blob-source.ts";
 import type { HandedVectors } from "./parts.ts";
-import { names } from "./phases/phase.ts";
 import type { ByClient, CheckingConsistency, Exclusion, MaskedInput, Sum, SumComplete, Unmasking } from "./state.ts";
+import { graphOf, names } from "./phases/phase.ts";
 
 export interface DeskParts {
   readonly crypto: CryptoPort;
@@ -49,6 +50,8 @@ export interface DeskParts {
   readonly keyOf: (client: ClientName) => Uint8Array | null;
   /** Hands the event loop on between blocks. */
   readonly pause: () => Promise<void>;
+  /** Threads that take masks off; null: none. */
+  readonly unmasker: Unmasker | null;
 }
 
 /** The vector to be summed. */
@@ -108,7 +111,7 @@ export class SumDesk {
         admitAdvertisement(crypto, trust(), session, message, nowMs);
         return null;
       case "share-keys":
-        this.#shares.set(message, admitShareKeys(crypto, session, this.#roster(sum), message));
+        this.#shares.set(message, this.#admitShares(sum, message));
         return null;
       case "masked-input":
         if (sum.mode === "off") return this.#admitSealed(client, message);
@@ -140,7 +143,8 @@ export class SumDesk {
 
   /** One of the coordinator's steps; the same bytes each time. */
   write(sum: Sum, step: "roster" | "shares" | "survivors" | "signatures", client: ClientName): SignedStep {
-    const key = step === "shares" ? `${step} ${client}` : step;
+    const own = step === "shares" || (step === "signatures" && !this.#graph(sum).complete);
+    const key = own ? `${step} ${client}` : step;
     const known = this.#written.get(key);
     if (known !== undefined) return known;
     const written = this.#write(sum, step, client);
@@ -151,7 +155,7 @@ export class SumDesk {
   /** The sum of the survivors' vectors, or what a robust rule puts in its place. SECAGG_SECRET_FALSE, SECAGG_SHARES_FEW, WIRE_HASH, ROUND_TOO_FEW. */
   async total(sum: SumComplete): Promise<Total> {
     if (this.#robustness !== null) return this.#totalRobust(sum, this.#robustness);
-    const { crypto, blobs, handed, pause } = this.#parts;
+    const { crypto, blobs, handed, pause, unmasker } = this.#parts;
     const survivors = names(sum.inputs);
     const vectors = survivors.flatMap((name) => sum.inputs[name] ?? []);
     const given = handed?.sum(
@@ -164,13 +168,14 @@ export class SumDesk {
     const members = this.#roster(sum);
     const list = { survivors, dropouts: dropoutsOf(sum) };
     const reveals = names(sum.reveals).map((name) => this.#reveal(sum, name));
-    const masks = await remainingMasks(crypto, this.#session, members, sum.mode, list, reveals, pause);
+    const sharing: Sharing = { limits: this.#graph(sum).limits, shared: this.#sharedBy(sum) };
+    const masks = await remainingMasks(crypto, this.#session, members, sharing, list, reveals, pause);
     if (given !== undefined) {
-      await applyMasks(crypto, given, masks, pause);
+      await applyMasks(crypto, given, masks, pause, unmasker);
       return { words: given, survivors, rejected: {} };
     }
     const sources = vectors.map(({ vector, bytes }) => blobSource(blobs, vector, bytes));
-    return { words: await secureSum(crypto, this.#shape, sources, masks, pause), survivors, rejected: {} };
+    return { words: await secureSum(crypto, this.#shape, sources, masks, pause, unmasker), survivors, rejected: {} };
   }
 
   #write(sum: Sum, step: "roster" | "shares" | "survivors" | "signatures", client: ClientName): SignedStep {
@@ -184,16 +189,37 @@ export class SumDesk {
         const addressed = names(sharedOf(sum))
           .filter((from) => from !== client)
           .flatMap((from) => this.#sharesOf(sum, from).statements.get(client) ?? []);
-        return tell(announcement.shares(addressed), client);
+        const { complete } = this.#graph(sum);
+        return tell(announcement.shares(addressed, complete ? undefined : names(sharedOf(sum))), client);
       }
       case "survivors": {
         const inputs = "inputs" in sum ? sum.inputs : {};
         const given = names(inputs).flatMap((name) => inputs[name]?.signed ?? []);
         return tell(announcement.survivors(given.map(statementOf), names(sharedOf(sum))));
       }
-      case "signatures":
-        return tell(announcement.signatures("signatures" in sum ? statements(sum.signatures) : []));
+      case "signatures": {
+        const given = "signatures" in sum ? statements(sum.signatures) : [];
+        if (this.#graph(sum).complete) return tell(announcement.signatures(given));
+        const holders = this.#sharesOf(sum, client).statements;
+        return tell(announcement.signatures(given.filter(({ sender }) => holders.has(sender))), client);
+      }
     }
+  }
+
+  #graph(sum: Sum | SumComplete): SharingGraph {
+    const graph = graphOf(sum, names(sum.advertised).length);
+    if (graph === null) throw new Error("nothing is shared with a trusted coordinator");
+    return graph;
+  }
+
+  #admitShares(sum: Sum | SumComplete, message: SignedStep): AdmittedShares {
+    const { neighbours } = this.#graph(sum);
+    return admitShareKeys(this.#parts.crypto, this.#session, this.#roster(sum), message, neighbours);
+  }
+
+  /** What everybody who shared keys shared. */
+  #sharedBy(sum: Unmasking | SumComplete): ReadonlyMap<ClientName, AdmittedShares> {
+    return new Map(names(sum.shared).map((name) => [name, this.#sharesOf(sum, name)]));
   }
 
   /** Everybody who advertised; fixed once advertising has closed. */
@@ -211,7 +237,7 @@ export class SumDesk {
     if (message === undefined) throw new Error(`${from} shared no keys`);
     const known = this.#shares.get(message);
     if (known !== undefined) return known;
-    const admitted = admitShareKeys(this.#parts.crypto, this.#session, this.#roster(sum), message);
+    const admitted = this.#admitShares(sum, message);
     this.#shares.set(message, admitted);
     return admitted;
   }
@@ -232,8 +258,7 @@ export class SumDesk {
   }
 
   #admitReveal(sum: Unmasking | SumComplete, message: SignedStep): AdmittedUnmask {
-    const sharers = names(sum.shared);
-    const shared = new Map(sharers.map((name) => [name, this.#sharesOf(sum, name)]));
+    const shared = this.#sharedBy(sum);
     const list = { survivors: names(sum.inputs), dropouts: dropoutsOf(sum) };
     return admitUnmask(this.#parts.crypto, this.#session, this.#roster(sum), list, shared, message);
   }

@@ -2,7 +2,7 @@
 import type { ClientName } from "../../shared/ids.ts";
 import { hashOfText } from "../../shared/canonical.ts";
 import { statementOf, type SignedStep, type Statement } from "../../shared/secagg/signed.ts";
-import { thresholds } from "../../shared/secagg/thresholds.ts";
+import { graphOf } from "./phases/phase.ts";
 import type { DigestStatement, Transcript } from "../../shared/secagg/transcript.ts";
 import { sortedNames } from "./rules.ts";
 import type { ByClient, Reason, Sum, SumComplete } from "./state.ts";
@@ -23,7 +23,7 @@ export function transcriptOf(
     mode: sum.mode,
     minRoster: sum.minRoster,
     minSurvivors: sum.minSurvivors,
-    thresholds: thresholdsOf(sum),
+    ...sharingOf(sum),
     revoked: sum.revoked,
     invited: [...sum.invited],
     advertised: statements(sum.advertised),
@@ -47,9 +47,13 @@ export function transcriptOf(
   };
 }
 
-function thresholdsOf(sum: Sum | SumComplete): Transcript["thresholds"] {
-  if (sum.mode === "off" || sum.phase === "advertising-keys") return null;
-  return { ...thresholds(Object.keys(sum.advertised).length, sum.mode) };
+function sharingOf(sum: Sum | SumComplete): Pick<Transcript, "thresholds" | "graph"> {
+  const graph = sum.phase === "advertising-keys" ? null : graphOf(sum, Object.keys(sum.advertised).length);
+  if (graph === null) return { thresholds: null };
+  const limits = { thresholds: { ...graph.limits } };
+  if (graph.complete || sum.graph === undefined) return limits;
+  const { dropoutRate, corruptionRate } = sum.graph;
+  return { ...limits, graph: { dropoutRate, corruptionRate } };
 }
 
 /** Shares are many and long: their authors signed the hash of their text. */

@@ -71,7 +71,9 @@ class Evidence {
     const { shared } = await this.#json("steps.json", stepsFile);
     const { transcript, session, members } = this.#checked;
     for (const message of this.#steps("share-keys", shared, transcript.shared)) {
-      this.#shared.set(message.sender as ClientName, admitShareKeys(this.#crypto, session, members, message));
+      const { neighbours } = this.#checked.sharing();
+      const admitted = admitShareKeys(this.#crypto, session, members, message, neighbours);
+      this.#shared.set(message.sender as ClientName, admitted);
     }
   }
 
@@ -92,6 +94,10 @@ class Evidence {
     const { mode } = this.#plan.secureAggregation;
     if (mode !== this.#checked.transcript.mode)
       wrong("setting.json", `the plan has ${mode}, the transcript another mode`);
+    const { graph } = this.#checked.transcript;
+    const { dropoutRate, corruptionRate } = this.#plan.secureAggregation;
+    if (graph !== undefined && (graph.dropoutRate !== dropoutRate || graph.corruptionRate !== corruptionRate))
+      wrong("setting.json", "the plan has other rates of dropouts and corruption than the transcript");
   }
 
   /** Added up as they are read: a vector is as large as the model. */
@@ -113,7 +119,8 @@ class Evidence {
     if (transcript.mode === "off") return;
     const words = this.#known(this.#words);
     const list = { survivors, dropouts };
-    const masks = await remainingMasks(this.#crypto, session, members, transcript.mode, list, this.#revealed);
+    const sharing = { limits: this.#checked.sharing().limits, shared: this.#shared };
+    const masks = await remainingMasks(this.#crypto, session, members, sharing, list, this.#revealed);
     await applyMasks(this.#crypto, words, masks);
     const { sum } = this.#known(transcript.result);
     const got = sha256Of(this.#crypto, bytesOf(words));

@@ -184,6 +184,8 @@ export const federationConfig = z.strictObject({
       wordBits: z.union([z.literal(32), z.literal(16)]).default(32),
       maxWeight: z.int().min(1).max(65536).default(64),
       examplesPerWeight: z.int().min(1).default(8),
+      dropoutRate: z.number().min(0).max(0.3).default(0.1),
+      corruptionRate: z.number().min(0).max(0.3).default(0.1),
     })
     .prefault({}),
   /** Training rounds, the newest ones, of which everything is kept that the sum, the step and the version are made again from. */

@@ -3,10 +3,11 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
-  hkdfSync,
+  hash as hashOnce,
   randomFillSync,
   sign,
   verify,
@@ -25,6 +26,9 @@ export class NodeCrypto implements CryptoPort {
   readonly #publicKeys = new Map<string, KeyObject>();
 
   sha256(...chunks: readonly Uint8Array[]): Uint8Array {
+    const [only] = chunks;
+    // Twice as fast for the short messages of the protocol.
+    if (only !== undefined && chunks.length === 1) return plain(hashOnce("sha256", only, "buffer"));
     const hash = createHash("sha256");
     for (const chunk of chunks) hash.update(chunk);
     return plain(hash.digest());
@@ -36,7 +40,17 @@ export class NodeCrypto implements CryptoPort {
   }
 
   hkdfSha256(inputKey: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
-    return new Uint8Array(hkdfSync("sha256", inputKey, salt, info, length));
+    // RFC 5869, sections 2.2 and 2.3; node's own takes twice the time for one block.
+    const extracted = createHmac("sha256", salt).update(inputKey).digest();
+    const out = new Uint8Array(length);
+    let block: Uint8Array = new Uint8Array(0);
+    for (let at = 0, i = 1; at < length; at += block.length, i++) {
+      block = createHmac("sha256", extracted).update(block).update(info).update(Uint8Array.of(i)).digest();
+      out.set(block.subarray(0, length - at), at);
+    }
+    extracted.fill(0);
+    block.fill(0);
+    return out;
   }
 
   signingKey(seed: Uint8Array): SigningKey {

@@ -27,7 +27,10 @@ export type AdvertiseKeys = z.infer<typeof advertiseKeys>;
 export const roster = z.strictObject({ entries: z.array(statement).min(1).max(MAX_CLIENTS) });
 export type Roster = z.infer<typeof roster>;
 
-/** 3. client -> coordinator: one signed share for every holder, sorted by name, the client itself included. */
+/**
+ * 3. client -> coordinator: one signed share for every holder, sorted by name, the client itself included. On a sparse
+ * graph it says whom the client picked.
+ */
 export const shareKeys = z.strictObject({
   shares: z
     .array(
@@ -43,8 +46,14 @@ export const shareKeys = z.strictObject({
 });
 export type ShareKeys = z.infer<typeof shareKeys>;
 
-/** 4. coordinator -> client: the shares that the others made for it, sorted by name. */
-export const shares = z.strictObject({ shares: z.array(statement).max(MAX_CLIENTS) });
+/**
+ * 4. coordinator -> client: the shares that the others made for it, sorted by name. On a sparse graph not everybody made
+ * one, and `sharers` names all who shared keys with anybody.
+ */
+export const shares = z.strictObject({
+  shares: z.array(statement).max(MAX_CLIENTS),
+  sharers: z.array(clientName).max(MAX_CLIENTS).optional(),
+});
 export type Shares = z.infer<typeof shares>;
 
 /** 5. client -> coordinator, beside the upload of the masked vector itself. */
@@ -52,6 +61,8 @@ export const maskedInput = z.strictObject({
   /** SHA-256 of the masked words, little-endian. */
   hash: sha256Hex,
   words: z.int().min(1),
+  /** On a sparse graph: digest of the sharers that this client knows of (`sharersDigest` of `roster.ts`). */
+  sharers: sha256Hex.optional(),
 });
 export type MaskedInput = z.infer<typeof maskedInput>;
 

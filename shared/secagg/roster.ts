@@ -15,8 +15,6 @@ import { COORDINATOR, parsePayload, verifyStatement, type Statement } from "./si
 /** One client that advertised keys, everything about it verified. */
 export interface Member {
   readonly name: ClientName;
-  /** Its point in secret sharing: its place in the sorted roster, counted from 1. */
-  readonly point: number;
   readonly signingKey: Uint8Array;
   readonly boxKey: Uint8Array;
   readonly maskKey: Uint8Array;
@@ -78,7 +76,6 @@ export function openRoster(
     for (const key of keys) seen.add(key);
     list.push({
       name: entry.sender,
-      point: i + 1,
       signingKey,
       boxKey: fromBase64(advertised.boxKey) as Uint8Array,
       maskKey: fromBase64(advertised.maskKey) as Uint8Array,
@@ -91,6 +88,17 @@ export function openRoster(
 function rosterDigest(crypto: CryptoPort, list: readonly Member[]): Uint8Array {
   const parts = list.flatMap((m) => [m.name, m.signingKey, m.boxKey, m.maskKey, m.selfMask]);
   return crypto.sha256(encodeTuple("allulook/roster/v1", ...parts));
+}
+
+/** Who shared keys, as one client was told: with its masked input it signs whom it made masks with. */
+export function sharersDigest(
+  crypto: CryptoPort,
+  session: Session,
+  members: Members,
+  sharers: readonly ClientName[],
+): Sha256 {
+  const bytes = encodeTuple("allulook/sharers/v1", hexToBytes(session.sid), members.digest, ...sharers);
+  return bytesToHex(crypto.sha256(bytes)) as Sha256;
 }
 
 /** A survivor and the SHA-256 of its masked vector. */

@@ -1,7 +1,7 @@
 /**
- * Thresholds of secret sharing on the complete graph (Bonawitz et al. 2017, section 6.2), from the advertised
- * roster of n clients. Against a malicious coordinator that controls c clients an honest client is safe
- * while 2t > n + c.
+ * Thresholds of secret sharing (Bonawitz et al. 2017, section 6.2) among n holders: the advertised roster on the
+ * complete graph, a client and its neighbours on a sparse one (`sharing-graph.ts`). Against a malicious coordinator
+ * that controls c of the holders an honest client is safe while 2t > n + c.
  */
 import { CodedError } from "../errors.ts";
 
@@ -9,8 +9,6 @@ export type SecureMode = "malicious" | "semi-honest";
 
 /** Smallest survivors' minimum that a configuration may ask for. */
 export const LEAST_SURVIVORS = 3;
-/** The complete graph is used up to this cohort. */
-const COMPLETE_GRAPH_MAX = 64;
 
 export interface Thresholds {
   /** Shares that give back a self-mask seed b, out of n (the client holds one of its own). */
@@ -19,12 +17,12 @@ export interface Thresholds {
   readonly maskKey: number;
 }
 
-export function thresholds(rosterSize: number, mode: SecureMode): Thresholds {
-  const selfMask = Math.floor(mode === "malicious" ? (2 * rosterSize) / 3 : rosterSize / 2) + 1;
-  return { selfMask, maskKey: Math.min(selfMask, rosterSize - 1) };
+export function thresholds(holders: number, mode: SecureMode): Thresholds {
+  const selfMask = Math.floor(mode === "malicious" ? (2 * holders) / 3 : holders / 2) + 1;
+  return { selfMask, maskKey: Math.min(selfMask, holders - 1) };
 }
 
-/** Survivors without whom an attempt cannot end. */
+/** Survivors without whom an attempt cannot end, on every graph: two lists of one roster always have clients in common. */
 export function neededSurvivors(rosterSize: number, mode: SecureMode, minSurvivors: number): number {
   return Math.max(thresholds(rosterSize, mode).selfMask, minSurvivors);
 }
@@ -46,9 +44,6 @@ export function checkThresholds(config: {
   const { mode, minSurvivors, cohort } = config;
   if (minSurvivors < LEAST_SURVIVORS) {
     throw invalid("schedule.minSurvivors", `at least ${LEAST_SURVIVORS} with secure aggregation`, minSurvivors);
-  }
-  if (cohort.max > COMPLETE_GRAPH_MAX) {
-    throw invalid("schedule.cohort.max", `at most ${COMPLETE_GRAPH_MAX} with secure aggregation`, cohort.max);
   }
   if (cohort.max < cohort.min) throw invalid("schedule.cohort.max", `at least cohort.min (${cohort.min})`, cohort.max);
   const tolerated = toleratedDropouts(cohort.min, mode, minSurvivors);

@@ -61,6 +61,8 @@ export const transcript = z.strictObject({
   minSurvivors: z.int().min(0),
   /** Shares that give back a self mask, and a mask key; null while there was no roster, and where nothing is masked. */
   thresholds: z.strictObject({ selfMask: z.int(), maskKey: z.int() }).nullable(),
+  /** From which rates the graph follows, where not everybody shared with everybody. */
+  graph: z.strictObject({ dropoutRate: z.number(), corruptionRate: z.number() }).optional(),
   /** The authority's list when the session began; null: nobody was ever revoked. */
   revoked: revocationList.nullable(),
   invited: z.array(clientName).max(MAX_CLIENTS),

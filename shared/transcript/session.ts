@@ -8,11 +8,12 @@ import type { ClientName, Sha256 } from "../ids.ts";
 import { verifyRevocationList } from "../secagg/certificate.ts";
 import type { CryptoPort } from "../secagg/crypto-port.ts";
 import { compareNames, fromBase64, equalBytes } from "../secagg/encoding.ts";
-import { accusation, maskedInput } from "../secagg/messages.ts";
-import { consistencyDigest, consistencyPayload, openRoster, type Members } from "../secagg/roster.ts";
+import { accusation, maskedInput, type MaskedInput } from "../secagg/messages.ts";
+import { consistencyDigest, consistencyPayload, openRoster, sharersDigest, type Members } from "../secagg/roster.ts";
 import { sessionId, type Session } from "../secagg/session.ts";
 import { COORDINATOR, parsePayload, verifyPayloadHash, verifyStatement, type Step } from "../secagg/signed.ts";
-import { LEAST_SURVIVORS, neededSurvivors, thresholds } from "../secagg/thresholds.ts";
+import { graphRule, sharingGraph } from "../secagg/sharing-graph.ts";
+import { LEAST_SURVIVORS, neededSurvivors, thresholds, type Thresholds } from "../secagg/thresholds.ts";
 import {
   isTranscriptSigned,
   transcriptDigest,
@@ -87,8 +88,17 @@ export class CheckedSession {
     return this.sharers.filter((name) => !alive.has(name));
   }
 
+  /** With how many others each client shared its secrets, and how many shares give one back; not for mode off. */
+  sharing(): { readonly neighbours: number; readonly limits: Thresholds } {
+    const { advertised, mode, graph } = this.transcript;
+    if (mode === "off") throw new Error("nothing was shared");
+    const size = advertised.length;
+    if (graph !== undefined) return sharingGraph(size, mode, graphRule(graph));
+    return { neighbours: size - 1, limits: thresholds(size, mode) };
+  }
+
   /** The survivors' signed masked inputs. */
-  inputs(): { readonly name: ClientName; readonly hash: Sha256; readonly words: number }[] {
+  inputs(): ({ readonly name: ClientName } & MaskedInput)[] {
     return this.transcript.maskedInputs.map(({ sender, payload }) => {
       const heading = { step: "masked-input", sender };
       return { name: sender, ...parsePayload(maskedInput, heading, payload) };
@@ -199,7 +209,7 @@ export class CheckedSession {
       if (later.some((list) => list.length > 0)) refuse("thresholds", "there are none, but clients shared keys");
       return "the session ended before there was a roster";
     }
-    const expected = thresholds(advertised.length, mode);
+    const { limits: expected } = this.sharing();
     for (const field of ["selfMask", "maskKey"] as const) {
       if (said[field] === expected[field]) continue;
       const size = `${advertised.length} clients`;
@@ -227,7 +237,17 @@ export class CheckedSession {
     for (const given of this.transcript.maskedInputs) {
       verifyStatement(this.#crypto, this.#keyOf(given.sender), this.session, heading("masked-input", given), given);
     }
+    this.#sharers();
     return null;
+  }
+
+  /** On a sparse graph each masked input names those it was masked with. */
+  #sharers(): void {
+    const { graph, shared } = this.transcript;
+    const names = shared.map(({ sender }) => sender);
+    const expected = graph && sharersDigest(this.#crypto, this.session, this.members, names);
+    const other = this.inputs().find(({ sharers }) => sharers !== expected);
+    if (other !== undefined) refuse("maskedInputs", `${other.name} made its masks with others than stand here`);
   }
 
   #survivors(): string | null {

@@ -1,6 +1,6 @@
 /** Speed of the mask stream and of masking a whole vector, against memcpy in the same run. */
 import { NodeCrypto } from "../../shared/node/crypto.ts";
-import { addMasks, type Mask } from "../../shared/secagg/mask.ts";
+import { addMasks, newWords, type Mask, type WordBits } from "../../shared/secagg/mask.ts";
 import { median, seconds } from "./clock.ts";
 import type { Figures } from "./suite.ts";
 
@@ -27,11 +27,15 @@ export function maskStream(): Figures {
   return { streamGBps: TOTAL / 1e9 / elapsed, memcpyGBps: memcpyGigabytes() };
 }
 
-/** 32-bit words; the self mask and one mask for each neighbour. */
-export function masking(params: number, neighbours: number): Figures {
+/** The self mask and one mask for each neighbour. */
+export function masking(params: number, neighbours: number, wordBits: WordBits): Figures {
   const crypto = new NodeCrypto();
   const masks: Mask[] = Array.from({ length: neighbours + 1 }, (_, i) => ({ key: key(i), sign: i % 2 === 0 ? 1 : -1 }));
-  const vector = new Uint32Array(params);
+  const vector = newWords(wordBits, params);
   const elapsed = median(3, () => addMasks(crypto, vector, masks));
-  return { seconds: elapsed, maskGBps: (params * 4 * masks.length) / 1e9 / elapsed, memcpyGBps: memcpyGigabytes() };
+  return {
+    seconds: elapsed,
+    maskGBps: (vector.byteLength * masks.length) / 1e9 / elapsed,
+    memcpyGBps: memcpyGigabytes(),
+  };
 }

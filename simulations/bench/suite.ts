@@ -27,9 +27,14 @@ export const BENCHMARKS: readonly Benchmark[] = [
     [9, 20].map((neighbours) => ({
       name: `masking-${short(params)}-${neighbours}`,
       what: `one client's masking of ${short(params)} params for ${neighbours} neighbours`,
-      run: async () => (await import("./masks.ts")).masking(params, neighbours),
+      run: async () => (await import("./masks.ts")).masking(params, neighbours, 32),
     })),
   ),
+  {
+    name: "masking-27M-20-16-bit",
+    what: "the same in 16-bit words, half the bytes",
+    run: async () => (await import("./masks.ts")).masking(27_000_000, 20, 16),
+  },
   ...([10_000, 1_000_000, 27_000_000] as const).map((params) => ({
     name: `round-${short(params)}`,
     what: `simulated round of 10 clients that do not train, ${short(params)} params, no secure aggregation`,
@@ -39,6 +44,16 @@ export const BENCHMARKS: readonly Benchmark[] = [
     name: `secure-round-${short(params)}`,
     what: `the same with secure aggregation against a malicious coordinator, ${short(params)} params`,
     run: async () => (await import("./rounds.ts")).noOpRounds(params, 10, "malicious"),
+  })),
+  ...[0, 2].map((threads) => ({
+    name: threads === 0 ? "unmasking-100" : `unmasking-100-${threads}-threads`,
+    what: `unmasking 100 clients on a complete graph, 10 of them gone, 1M params, on ${threads === 0 ? "the event loop" : `${threads} threads`}`,
+    run: async () => (await import("./unmasking.ts")).unmasking(100, 1_000_000, threads),
+  })),
+  ...[10, 100, 300, 1_000].map((clients) => ({
+    name: `cohort-${clients}`,
+    what: `secure round of ${clients} simulated clients, 100k params, one in ten of them gone after sharing its keys`,
+    run: async () => (await import("./cohort.ts")).cohortRound(clients),
   })),
   {
     name: "deployed-round-1M",

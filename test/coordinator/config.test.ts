@@ -68,7 +68,12 @@ describe("federation.yaml", () => {
     ["federation: Wards\n", "CONFIG_INVALID", "federation"],
     [`federation: wards\n${LABELS}schedule: { cohort: { min: 0 } }\n`, "CONFIG_INVALID", "schedule.cohort.min"],
     [`federation: wards\n${LABELS}schedule: { minSurvivors: 2 }\n`, "CONFIG_INVALID", "schedule.minSurvivors"],
-    [`federation: wards\n${LABELS}schedule: { cohort: { max: 100 } }\n`, "CONFIG_INVALID", "schedule.cohort.max"],
+    [`federation: wards\n${LABELS}schedule: { cohort: { max: 2001 } }\n`, "CONFIG_INVALID", "schedule.cohort.max"],
+    [
+      `federation: wards\n${LABELS}schedule: { cohort: { max: 1000 } }\nsecureAggregation: { corruptionRate: 0.2 }\n`,
+      "CONFIG_INVALID",
+      "secureAggregation.corruptionRate",
+    ],
     [`federation: wards\n${LABELS}schedule: { cohort: { min: 8, max: 6 } }\n`, "CONFIG_INVALID", "schedule.cohort.max"],
     [
       `federation: wards\n${LABELS}schedule: { cohort: { min: 4 }, minSurvivors: 5 }\n`,

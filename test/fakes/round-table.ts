@@ -2,6 +2,7 @@
 import { hashOf } from "../../shared/canonical.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { NO_TRANSCRIPT } from "../../shared/secagg/session.ts";
+import { graphRule } from "../../shared/secagg/sharing-graph.ts";
 import type { SignedStep, Step } from "../../shared/secagg/signed.ts";
 import { decide } from "../../coordinator/round/decide.ts";
 import { judgeStep } from "../../coordinator/round/phases/sum.ts";
@@ -27,6 +28,7 @@ export function fakeRules(changes: Partial<Rules> = {}): Rules {
     mode: "malicious",
     cohort: { fraction: 1, min: 4, max: 16, overSelect: 1.3 },
     minSurvivors: 3,
+    graph: graphRule({ dropoutRate: 0.1, corruptionRate: 0.1 }),
     deadlines: { recruitMs: 600_000, shareKeysMs: 120_000, trainMs: "progress", unmaskMs: 120_000 },
     patienceMs: 600_000,
     evaluation: { every: 1, patienceMs: 600_000 },

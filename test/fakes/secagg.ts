@@ -12,11 +12,13 @@ import {
 } from "../../coordinator/aggregate/admit.ts";
 import { announcement } from "../../coordinator/aggregate/announce.ts";
 import { memorySource, secureSum } from "../../coordinator/aggregate/secure-sum.ts";
-import { neededUnmasks, remainingMasks } from "../../coordinator/aggregate/unmask.ts";
+import { remainingMasks } from "../../coordinator/aggregate/unmask.ts";
+import { isCoded } from "../../shared/errors.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { NodeCrypto } from "../../shared/node/crypto.ts";
 import { SecureRng } from "../../shared/rng/secure.ts";
 import { issueCertificate, type Certificate, type Trust } from "../../shared/secagg/certificate.ts";
+import type { SignedStep } from "../../shared/secagg/signed.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import { encodeTuple, toBase64 } from "../../shared/secagg/encoding.ts";
 import type { WordBits, Words } from "../../shared/secagg/mask.ts";
@@ -28,6 +30,7 @@ import {
   type Session,
   type SessionContext,
 } from "../../shared/secagg/session.ts";
+import { graphRule, sharingGraph, type GraphRule, type SharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import { neededSurvivors, type SecureMode } from "../../shared/secagg/thresholds.ts";
 
 /** A deterministic "secure" stream: vectors and failures replay exactly. */
@@ -99,9 +102,19 @@ export interface Settings {
   readonly minSurvivors: number;
   readonly words: number;
   readonly wordBits: WordBits;
+  readonly graph: GraphRule;
 }
 
-export const SETTINGS: Settings = { mode: "malicious", minSurvivors: 3, words: 37, wordBits: 32 };
+export const GRAPH = graphRule({ dropoutRate: 0.1, corruptionRate: 0.1 });
+/** Bounds that small rosters can keep, so that they are sparse. */
+export const SPARSE_GRAPH: GraphRule = {
+  dropoutRate: 0.2,
+  corruptionRate: 0.15,
+  completeUpTo: 0,
+  failureBits: 0,
+  insecurityBits: 0,
+};
+export const SETTINGS: Settings = { mode: "malicious", minSurvivors: 3, words: 37, wordBits: 32, graph: GRAPH };
 
 export function fakeRound(
   fed: FakeFederation,
@@ -116,7 +129,13 @@ export function fakeRound(
     session,
     self: client,
     trust: fed.trust,
-    plan: { mode: settings.mode, cohortMax: 64, words: settings.words, wordBits: settings.wordBits },
+    plan: {
+      mode: settings.mode,
+      cohortMax: 64,
+      graph: settings.graph,
+      words: settings.words,
+      wordBits: settings.wordBits,
+    },
     site: { minCohort: 3, minSurvivors: settings.minSurvivors, allowVoid: false },
     log: client.log,
     clock: () => NOW,
@@ -127,7 +146,21 @@ export function fakeRound(
 /** The step during which a client vanishes: its message of that step does not arrive any more. */
 export type LostAt = "share-keys" | "masked-input" | "consistency" | "unmask" | null;
 
+/** On a sparse graph a client leaves where too few of its own holders are with it. */
+async function leaves(graph: SharingGraph, act: () => unknown): Promise<boolean> {
+  try {
+    await act();
+    return false;
+  } catch (error) {
+    if (graph.complete || !(isCoded(error, "SECAGG_HOLDERS_FEW") || isCoded(error, "SECAGG_SIGNATURES_FEW")))
+      throw error;
+    return true;
+  }
+}
+
 export interface AttemptResult {
+  /** Who shared with whom. */
+  readonly shared: ReadonlyMap<ClientName, AdmittedShares>;
   /** Null when the attempt failed. */
   readonly sum: Words | null;
   readonly survivors: readonly ClientName[];
@@ -156,9 +189,11 @@ export async function runAttempt(
   const present = (step: string) => [...fed.clients.keys()].filter((i) => alive(i, step));
   const masked = new Map<ClientName, Words>();
   const revealed: AdmittedUnmask[] = [];
+  const shared = new Map<ClientName, AdmittedShares>();
   const name = (i: number) => (fed.clients[i] as FakeClient).name;
   const round = (i: number) => rounds[i] as ClientRound;
   const failed = (failedAt: string, survivors: ClientName[] = []) => ({
+    shared,
     sum: null,
     survivors,
     revealed,
@@ -172,18 +207,22 @@ export async function runAttempt(
   const roster = announcement.roster(advertised);
   const members = openRoster(crypto, trust, session, roster.entries, NOW);
   const needed = neededSurvivors(members.list.length, mode, minSurvivors);
+  const graph = sharingGraph(members.list.length, mode, settings.graph);
 
-  const shared = new Map<ClientName, AdmittedShares>();
   for (const i of fed.clients.keys()) {
     const message = round(i).shareKeys(roster);
-    if (alive(i, "share-keys")) shared.set(name(i), admitShareKeys(crypto, session, members, message));
+    if (alive(i, "share-keys"))
+      shared.set(name(i), admitShareKeys(crypto, session, members, message, graph.neighbours));
   }
   if (shared.size < needed) return failed("share-keys");
 
   const maskedInputs = [];
   for (const i of present("share-keys")) {
-    const statements = [...shared].filter(([from]) => from !== name(i)).map(([, s]) => s.statements.get(name(i)));
-    round(i).acceptShares(announcement.shares(statements.map((s) => s as NonNullable<typeof s>)));
+    const statements = [...shared]
+      .filter(([from]) => from !== name(i))
+      .flatMap(([, s]) => s.statements.get(name(i)) ?? []);
+    const told = graph.complete ? undefined : [...shared.keys()];
+    if (await leaves(graph, () => round(i).acceptShares(announcement.shares(statements, told)))) continue;
     const vector = (inputs[i] as Words).slice();
     const message = await round(i).mask(vector);
     if (!alive(i, "masked-input")) continue;
@@ -202,21 +241,41 @@ export async function runAttempt(
   hashes.sort((a, b) => (a.name < b.name ? -1 : 1));
   const digest = consistencyDigest(crypto, session, members, sharers, hashes);
   const signatures = [];
-  for (const i of present("masked-input")) {
-    const message = round(i).confirmSurvivors(list);
-    if (alive(i, "consistency")) signatures.push(admitConsistency(crypto, session, members, digest, message));
+  for (const i of present("masked-input").filter((at) => masked.has(name(at)))) {
+    let message: SignedStep | null = null;
+    if (await leaves(graph, () => (message = round(i).confirmSurvivors(list)))) continue;
+    const given = message as unknown as SignedStep;
+    if (alive(i, "consistency")) signatures.push(admitConsistency(crypto, session, members, digest, given));
   }
-  if (signatures.length < neededUnmasks(members.list.length, mode)) return failed("consistency", survivors);
+  if (signatures.length < graph.limits.selfMask) return failed("consistency", survivors);
 
-  for (const i of present("consistency")) {
-    const message = await round(i).reveal(announcement.signatures(signatures));
+  for (const { sender } of signatures) {
+    const i = fed.clients.findIndex(({ name: own }) => own === sender);
+    const shown = signatures.filter((s) => shared.get(name(i))?.statements.has(s.sender));
+    let message: SignedStep | null = null;
+    if (await leaves(graph, async () => (message = await round(i).reveal(announcement.signatures(shown))))) continue;
     if (!alive(i, "unmask")) continue;
-    revealed.push(admitUnmask(crypto, session, members, { survivors, dropouts: list.dropouts }, shared, message));
+    revealed.push(
+      admitUnmask(
+        crypto,
+        session,
+        members,
+        { survivors, dropouts: list.dropouts },
+        shared,
+        message as unknown as SignedStep,
+      ),
+    );
   }
-  if (revealed.length < neededUnmasks(members.list.length, mode)) return failed("unmask", survivors);
-  const masks = await remainingMasks(crypto, session, members, mode, { survivors, dropouts: list.dropouts }, revealed);
+  if (revealed.length < graph.limits.selfMask) return failed("unmask", survivors);
+  const sharing = { limits: graph.limits, shared };
+  const names = { survivors, dropouts: list.dropouts };
+  const masks = await remainingMasks(crypto, session, members, sharing, names, revealed).catch((error: unknown) => {
+    if (isCoded(error, "SECAGG_SHARES_FEW") && !graph.complete) return null;
+    throw error;
+  });
+  if (masks === null) return failed("unmask", survivors);
   const vectors = survivors.map((survivor) => memorySource(masked.get(survivor) as Words));
   const sum = await secureSum(crypto, { wordBits, words }, vectors, masks);
   for (const r of rounds) r.wipe();
-  return { sum, survivors, revealed, masked, failedAt: null };
+  return { shared, sum, survivors, revealed, masked, failedAt: null };
 }

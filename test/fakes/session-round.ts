@@ -9,6 +9,7 @@ import {
 } from "../../coordinator/aggregate/admit.ts";
 import { announcement } from "../../coordinator/aggregate/announce.ts";
 import { memorySource, secureSum } from "../../coordinator/aggregate/secure-sum.ts";
+import { thresholds } from "../../shared/secagg/thresholds.ts";
 import { remainingMasks } from "../../coordinator/aggregate/unmask.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
@@ -108,7 +109,8 @@ export class ByTheBook {
       const message = await line.step("unmask", this.session.sid);
       revealed.push(admitUnmask(crypto, this.session, members, names, this.shared, message));
     }
-    const masks = await remainingMasks(crypto, this.session, members, mode, names, revealed);
+    const limits = thresholds(members.list.length, mode);
+    const masks = await remainingMasks(crypto, this.session, members, { limits, shared: this.shared }, names, revealed);
     const vectors = list.survivors.map(({ sender, payload }) => {
       const { hash } = JSON.parse(payload) as { hash: string };
       const line = this.world.sites.find(({ client }) => client.name === sender)?.line;

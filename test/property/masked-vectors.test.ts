@@ -8,7 +8,7 @@ import { fixedPoint, signedView } from "../../shared/quantize/fixed-point.ts";
 import { bytesOf, type WordBits, type Words } from "../../shared/secagg/mask.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import { chiSquare, correlation } from "../reference/uniformity.ts";
-import { fakeFederation, fakeSession, runAttempt, type FakeFederation } from "../fakes/secagg.ts";
+import { fakeFederation, fakeSession, GRAPH, runAttempt, type FakeFederation } from "../fakes/secagg.ts";
 
 const COORDINATES = 40_000;
 const CLIENTS = 4;
@@ -30,7 +30,7 @@ describe.each<WordBits>([32, 16])("%i bits", (wordBits) => {
       const rules = { layout, fixed, clipNorm: null, examplesPerWeight: 8 };
       return encodeUpdate(rules, params, { delta, examples: 32, examplesSeen: 64, lossSum: 80 }).words;
     });
-    const settings = { mode: "malicious", minSurvivors: 3, words: layout.words, wordBits } as const;
+    const settings = { mode: "malicious", minSurvivors: 3, graph: GRAPH, words: layout.words, wordBits } as const;
     const attempt = async (n: number) => {
       const result = await runAttempt(fed, fakeSession(fed, { attempt: n }), plain, settings);
       return fed.clients.map(({ name }) => result.masked.get(name) as Words);

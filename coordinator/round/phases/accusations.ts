@@ -8,7 +8,7 @@ import type { ClientName } from "../../../shared/ids.ts";
 import { sortedNames } from "../rules.ts";
 import type { ByClient, Exclusion, Reason, Sum, SumComplete } from "../state.ts";
 import { rosterOf } from "./advertising-keys.ts";
-import { sharesNeeded } from "./phase.ts";
+import { thresholds } from "../../../shared/secagg/thresholds.ts";
 
 /** When the newest accusation came; null: nobody accused anybody. */
 export function lastAccusation(sum: Sum | SumComplete): number | null {
@@ -23,7 +23,7 @@ export function blamed(sum: Sum | SumComplete, at: number): ByClient<Exclusion> 
   const accusations = accusationsOf(sum);
   const size = rosterOf(sum).length;
   // With one liar among three nobody is tolerated, but two against one can still be told apart.
-  const mostLiars = Math.max(1, size - sharesNeeded(sum, size));
+  const mostLiars = Math.max(1, size - (sum.mode === "off" ? 0 : thresholds(size, sum.mode).selfMask));
   const opponents = new Map<ClientName, Set<ClientName>>();
   const oppose = (one: ClientName, other: ClientName): void => {
     opponents.set(one, (opponents.get(one) ?? new Set()).add(other));

@@ -3,7 +3,8 @@
  * more can answer, when its time is up, or when there is enough; with too few answers the attempt fails.
  */
 import type { ClientName } from "../../../shared/ids.ts";
-import { neededSurvivors, thresholds } from "../../../shared/secagg/thresholds.ts";
+import { graphRule, sharingGraph, type SharingGraph } from "../../../shared/secagg/sharing-graph.ts";
+import { neededSurvivors } from "../../../shared/secagg/thresholds.ts";
 import type { Step } from "../../../shared/secagg/signed.ts";
 import { sortedNames, type Rules } from "../rules.ts";
 import type { ByClient, DurableEvent, Sum, SumComplete, SumHead } from "../state.ts";
@@ -24,6 +25,8 @@ export interface Phase<S extends Sum> {
   record(sum: S, event: StepEvent): S;
   /** With fewer answers the attempt cannot go on. */
   needed(sum: S): number;
+  /** Can it with those of these clients, as many as are needed? Left out: whoever they are. */
+  suffices?(sum: S, clients: readonly ClientName[]): boolean;
   /** With so many there is no need to wait for more; null: wait for everybody who can answer. */
   enough(sum: S): number | null;
   /** The phase's time; null: presence alone decides. */
@@ -32,9 +35,15 @@ export interface Phase<S extends Sum> {
   next(sum: S, at: number): Sum | SumComplete;
 }
 
-/** Names in a record, sorted. */
-export function names(record: ByClient<unknown>): ClientName[] {
-  return sortedNames(Object.keys(record));
+const sorted = new WeakMap<ByClient<unknown>, readonly ClientName[]>();
+
+/** Names in a record, sorted. Records never change, and are asked often: each is sorted once. */
+export function names(record: ByClient<unknown>): readonly ClientName[] {
+  const known = sorted.get(record);
+  if (known !== undefined) return known;
+  const list = sortedNames(Object.keys(record));
+  sorted.set(record, list);
+  return list;
 }
 
 /** Survivors without whom the attempt cannot end, from the size of the advertised roster. */
@@ -43,9 +52,15 @@ export function survivorsNeeded(head: SumHead, rosterSize: number): number {
   return neededSurvivors(rosterSize, head.mode, head.minSurvivors);
 }
 
+/** Who shares with how many in a roster of this size; null where nothing is shared. */
+export function graphOf(head: SumHead, rosterSize: number): SharingGraph | null {
+  if (head.mode === "off") return null;
+  return sharingGraph(rosterSize, head.mode, head.graph ?? graphRule({ dropoutRate: 0, corruptionRate: 0 }));
+}
+
 /** Holders whose shares give back a secret. */
 export function sharesNeeded(head: SumHead, rosterSize: number): number {
-  return head.mode === "off" ? 0 : thresholds(rosterSize, head.mode).selfMask;
+  return graphOf(head, rosterSize)?.limits.selfMask ?? 0;
 }
 
 /** The head as the next phase takes it over, with the time of this one accounted for. */
@@ -56,6 +71,7 @@ export function handOver(sum: Sum, at: number): SumHead {
     sid,
     version,
     mode,
+    graph,
     startedAt,
     invited,
     minRoster,
@@ -67,6 +83,6 @@ export function handOver(sum: Sum, at: number): SumHead {
   } = sum;
   const seconds = { ...sum.seconds, [kind]: sum.seconds[kind] + Math.max(0, at - sum.since) / 1000 };
   const limits = { minRoster, minSurvivors, ...(enough !== undefined && { enough }) };
-  const terms = { invited, ...limits, revoked, history };
+  const terms = { ...(graph !== undefined && { graph }), invited, ...limits, revoked, history };
   return { session, sid, version, mode, startedAt, since: at, ...terms, excluded, seconds };
 }

@@ -70,6 +70,7 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     revoked: beginning.terms.revoked,
     history: beginning.history,
     ...(beginning.terms.enough !== undefined && { enough: beginning.terms.enough }),
+    ...(beginning.terms.graph !== undefined && { graph: beginning.terms.graph }),
     excluded: {},
     seconds: { train: 0, secureAggregation: 0 },
   };
@@ -81,12 +82,12 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
 
 /** What an attempt that begins now is begun under. */
 export function termsOf(
-  { configHash, mode, minSurvivors, revoked, buffer }: Rules,
+  { configHash, mode, minSurvivors, graph, revoked, buffer }: Rules,
   minRoster: number,
   purpose: Purpose = "evaluation",
 ): Terms {
   const enough = purpose === "training" && buffer !== undefined ? { enough: buffer } : {};
-  return { configHash, mode, minRoster, minSurvivors, revoked: revoked(), ...enough };
+  return { configHash, mode, minRoster, minSurvivors, graph, revoked: revoked(), ...enough };
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */
@@ -176,21 +177,32 @@ export function excludeClient(sum: Sum, client: ClientName, exclusion: Exclusion
 /** Closes the phase: the next one, or why the attempt cannot go on. */
 export function closePhase(sum: Sum, at: number): { next: Sum | SumComplete } | { failed: Reason } {
   const phase = logic(sum);
-  const got = Object.keys(phase.answers(sum)).length;
+  const answered = Object.keys(phase.answers(sum)) as ClientName[];
   const needed = phase.needed(sum);
-  if (got >= needed) return { next: phase.next(sum, at) };
+  if (canGoOn(sum, answered)) return { next: phase.next(sum, at) };
   const left = Object.values(sum.excluded as Record<string, Reason>).map((reason) => reason.message);
   const why = left.length > 0 ? ` (${left.join("; ").slice(0, 1_000)})` : "";
   return {
-    failed: { code: "ROUND_TOO_FEW", message: `${sum.phase}: ${got} clients answered, ${needed} are needed${why}` },
+    failed: {
+      code: "ROUND_TOO_FEW",
+      message:
+        answered.length < needed
+          ? `${sum.phase}: ${answered.length} clients answered, ${needed} are needed${why}`
+          : `${sum.phase}: ${answered.length} clients answered, but some client's secrets have too few holders among them${why}`,
+    },
   };
+}
+
+/** Could the attempt go on with the answers of these clients? */
+function canGoOn(sum: Sum, clients: readonly ClientName[]): boolean {
+  const phase = logic(sum);
+  return clients.length >= phase.needed(sum) && (phase.suffices?.(sum, clients) ?? true);
 }
 
 /** What presence and time make of the phase: nothing yet, close it, or give the sum up for good. */
 export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): "close" | "give-up" | null {
   const phase = logic(sum);
-  const got = Object.keys(phase.answers(sum)).length;
-  const needed = phase.needed(sum);
+  const answered = Object.keys(phase.answers(sum)) as ClientName[];
   const waiting = owing(sum);
   const enough = phase.enough(sum);
   // A coordinator that was away gives its clients the time again.
@@ -199,18 +211,18 @@ export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): 
   const late = limit !== null && now - since >= limit;
   if (sum.phase === "unmasking") {
     // Those who are away may come back with their shares; those who said no, or lost them, cannot.
-    if (enough !== null && got >= enough) return "close";
+    if (enough !== null && answered.length >= enough && canGoOn(sum, answered)) return "close";
     // Scores are not worth waiting for clients of this process that have left it.
     const left = sum.session.purpose === "evaluation" && rules.liveness === "connection";
     const able = left ? waiting.filter((client) => !isGone(rules, presence, client, now)) : waiting;
-    return late || got + able.length < needed ? "give-up" : null;
+    return late || !canGoOn(sum, [...answered, ...able]) ? "give-up" : null;
   }
   const training = sum.phase === "collecting-masked-inputs";
   const able = waiting.filter(
     (client) => !isGone(rules, presence, client, now) && !(training && isStalled(presence, client, since, now)),
   );
-  if (late || able.length === 0 || (enough !== null && got >= enough)) return "close";
-  if (got + able.length >= needed) return null;
+  if (late || able.length === 0 || (enough !== null && answered.length >= enough)) return "close";
+  if (canGoOn(sum, [...answered, ...able])) return null;
   // Who is at fault is clear only when everybody who has something to say has said it.
   const accused = lastAccusation(sum);
   return accused !== null && now - accused < HEARING_MS ? null : "close";

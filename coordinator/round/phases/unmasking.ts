@@ -5,6 +5,7 @@
  */
 import type { Unmasking } from "../state.ts";
 import { rosterOf } from "./advertising-keys.ts";
+import { opensEverything } from "./holding.ts";
 import { handOver, names, sharesNeeded, type Phase } from "./phase.ts";
 
 export const unmasking: Phase<Unmasking> = {
@@ -15,6 +16,7 @@ export const unmasking: Phase<Unmasking> = {
   answers: (sum) => sum.reveals,
   record: (sum, { client, signed }) => ({ ...sum, reveals: { ...sum.reveals, [client]: signed } }),
   needed: (sum) => sharesNeeded(sum, rosterOf(sum).length),
+  suffices: (sum, clients) => opensEverything(sum, clients),
   enough: (sum) => sharesNeeded(sum, rosterOf(sum).length),
   limitMs: (rules) => rules.patienceMs,
   next: (sum, at) => ({

@@ -16,6 +16,7 @@ import {
   fakeFederation,
   fakeRound,
   fakeSession,
+  GRAPH,
   NOW,
   SETTINGS,
   type FakeClient,
@@ -149,7 +150,7 @@ describe("a false roster", () => {
     });
     await strict.advertise();
     await refuses("SECAGG_ROSTER_SMALL", () => strict.shareKeys(roster));
-    const plan = { mode: "malicious", cohortMax: 5, words: 1, wordBits: 32 } as const;
+    const plan = { mode: "malicious", cohortMax: 5, graph: GRAPH, words: 1, wordBits: 32 } as const;
     const narrow = fakeRound(fed, { ...fresh, log: fakeFederation(1, crypto).clients[0]!.log }, session, SETTINGS, {
       plan,
     });

@@ -30,6 +30,7 @@ import {
   type SignedStep,
   type Step,
 } from "../../../shared/secagg/signed.ts";
+import { thresholds } from "../../../shared/secagg/thresholds.ts";
 import { withVerificationCache } from "../../../shared/secagg/verification-cache.ts";
 import {
   fakeFederation,
@@ -44,6 +45,7 @@ import {
 const crypto = withVerificationCache(new NodeCrypto());
 let fed: FakeFederation;
 let session: Session;
+const LIMITS = thresholds(5, "malicious");
 let rounds: ClientRound[];
 let roster: Roster;
 let members: Members;
@@ -190,7 +192,8 @@ describe("unmasking", () => {
   test("any t of the survivors suffice, fewer do not, and all ways give the same masks", async () => {
     const { shared, unmasks, list } = await revealed();
     const all = unmasks.map((m) => admitUnmask(crypto, session, members, list, shared, m));
-    const masks = (from: AdmittedUnmask[]) => remainingMasks(crypto, session, members, "malicious", list, from);
+    const masks = (from: AdmittedUnmask[]) =>
+      remainingMasks(crypto, session, members, { limits: LIMITS, shared }, list, from);
     expect(await masks(all)).toHaveLength(4 + 4);
     expect(await masks(all.toReversed())).toEqual(await masks(all));
     expect((await laterRefusal(masks(all.slice(0, 3)))).code).toBe("SECAGG_SHARES_FEW");
@@ -207,7 +210,9 @@ describe("unmasking", () => {
         ...each,
         [kind]: each[kind].map((s) => (s.owner === owner ? { ...s, share: s.share.map((byte) => byte ^ 1) } : s)),
       }));
-      expect(await laterRefusal(remainingMasks(crypto, session, members, "malicious", list, wrong))).toEqual({
+      expect(
+        await laterRefusal(remainingMasks(crypto, session, members, { limits: LIMITS, shared }, list, wrong)),
+      ).toEqual({
         code: "SECAGG_SECRET_FALSE",
         client: owner,
       });

@@ -42,7 +42,7 @@ describe("thresholds", () => {
       return null;
     };
     expect(field({ minSurvivors: 2 })).toBe("schedule.minSurvivors");
-    expect(field({ cohort: { min: 4, max: 65 } })).toBe("schedule.cohort.max");
+    expect(field({ cohort: { min: 4, max: 1_000 } })).toBe(null);
     expect(field({ cohort: { min: 9, max: 8 } })).toBe("schedule.cohort.max");
     expect(field({ minSurvivors: 5 })).toBe("schedule.cohort.min");
   });
