@@ -159,7 +159,9 @@ export async function createClient(
               folder: paths.releases,
               plan,
               base: base === null ? null : await readFile(base),
-              ...(own !== null && { personal: (round: number) => own.file(round) }),
+              // What a strategy keeps here is no part of the model.
+              ...(own !== null &&
+                plan.training.personal.length > 0 && { personal: (round: number) => own.file(round) }),
             };
             return installRelease(options, manifest, judge, signal);
           },

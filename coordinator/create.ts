@@ -1,6 +1,7 @@
 /** Puts a coordinator together from its parts: reducer and driver, transport, operator. */
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { canonicalJson } from "../shared/canonical.ts";
+import { updatesNeeded } from "../shared/config/aggregation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { isCoded } from "../shared/errors.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
@@ -259,8 +260,11 @@ class Desks {
   constructor(parts: CoordinatorParts, shapes: Shapes) {
     this.#parts = parts;
     this.#shapes = shapes;
-    const rule = robustRule(parts.config.aggregation);
-    this.#robustness = rule === null ? null : { rules: shapes.training, rule };
+    const { aggregation, secureAggregation } = parts.config;
+    const rule = robustRule(aggregation);
+    const { groups } = secureAggregation;
+    this.#robustness =
+      rule === null ? null : { rules: shapes.training, rule, groups, needed: updatesNeeded(aggregation) };
   }
 
   of(sum: Sum | SumComplete): SumDesk {

@@ -73,6 +73,7 @@ export const ERRORS = {
   POLICY_SECURE_AGGREGATION: "The plan protects less than policy.requireSecureAggregation in site.yaml demands.",
   POLICY_MIN_COHORT: "The cohort is smaller than policy.minCohort in site.yaml; wait for more sites or lower it.",
   POLICY_MIN_SURVIVORS: "Fewer sites would be summed than policy.minSurvivors in site.yaml demands.",
+  POLICY_MIN_GROUP: "The plan sums smaller groups of clients than policy.minGroup in site.yaml demands.",
   POLICY_PRIVACY: "The plan's privacy loss is unbounded or above policy.privacy.maxEpsilon in site.yaml.",
   SESSION_SIGNATURE: "An invitation is not signed by the coordinator this site has joined; the site refuses it.",
   SESSION_PLAN: "An invitation is for another federation or plan than the one approved here; the site refuses it.",
@@ -111,6 +112,8 @@ export const ERRORS = {
   SECAGG_MASK_TWICE: "A vector was to be masked a second time with the same masks; the attempt is abandoned.",
   SECAGG_SURVIVORS_FEW:
     "Too few survivors for the threshold or for this site's policy.minSurvivors; the attempt fails.",
+  SECAGG_GROUP_SMALL:
+    "Too few survivors are left in one of the round's groups; the site reveals nothing, and the attempt fails.",
   SECAGG_SURVIVORS_UNKNOWN: "The survivor list names a client that did not share keys; do not trust this coordinator.",
   SECAGG_SURVIVORS_HASH: "A survivor's signed masked-input hash is missing or not valid; the site reveals nothing.",
   SECAGG_SURVIVORS_SELF: "The survivor list leaves this site out or shows another masked input; it reveals nothing.",

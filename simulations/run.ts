@@ -106,7 +106,8 @@ export async function run(setting: RunSetting, signal?: AbortSignal): Promise<Ru
       signal,
     );
     if (part !== undefined) await writeSaved(part.to, result.saved);
-    const { personal } = result;
+    // What a strategy keeps at the sites is no part of anybody's model.
+    const personal = config.training.personal.length > 0 ? result.personal : new Map<ClientName, Float32Array>();
     const releaseFolder = result.release?.folder ?? null;
     const pictures =
       setting.pictures === 0 || releaseFolder === null || result.release?.manifest.model === null

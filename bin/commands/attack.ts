@@ -6,13 +6,23 @@ import { CodedError } from "../../shared/errors.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
 import { ATTACKS, type Attack } from "../../simulations/attacks/attackers.ts";
 import { Results } from "../../simulations/attacks/results.ts";
-import { cellsOf, ROBUST_RULES, runCell, USUAL_SUITE, type SuiteSetting } from "../../simulations/attacks/suite.ts";
+import {
+  cellsOf,
+  MODES,
+  ROBUST_RULES,
+  runCell,
+  USUAL_SUITE,
+  type Mode,
+  type SuiteSetting,
+} from "../../simulations/attacks/suite.ts";
 import { accuracyTable, backdoorTable, robustnessPage } from "../../simulations/attacks/table.ts";
 import { integer, positive } from "../numbers.ts";
 import { interruptible, note, printResult } from "../output.ts";
 
 interface Options {
+  readonly modes: Mode[];
   readonly clients: number;
+  readonly groupedClients: number;
   readonly rounds: number;
   readonly seed: number;
   readonly steps: number;
@@ -28,7 +38,18 @@ export function register(program: Command): void {
   attack
     .command("table")
     .description("accuracy (and backdoor success) under attack, for every aggregation rule")
-    .option("--clients <n>", "clients of each federation", positive, USUAL_SUITE.clients)
+    .addOption(
+      new Option("--modes <names...>", "single updates seen by a trusted coordinator, or secure sums of groups of 3")
+        .choices([...MODES])
+        .default([...MODES]),
+    )
+    .option(
+      "--clients <n>",
+      "clients of a federation with a trusted coordinator",
+      positive,
+      USUAL_SUITE.clients.trusted,
+    )
+    .option("--grouped-clients <n>", "clients of one whose groups are summed", positive, USUAL_SUITE.clients.grouped)
     .option("--rounds <n>", "rounds", positive, USUAL_SUITE.rounds)
     .option("--steps <n>", "optimizer steps of a client in a round", positive, USUAL_SUITE.local.steps)
     .option("--seed <n>", "seed", integer, USUAL_SUITE.seed)
@@ -60,23 +81,28 @@ async function table(options: Options): Promise<void> {
       signal.throwIfAborted();
       const result = await runCell(setting, cell, signal);
       await results.add(result);
-      const { rule, attack, share, accuracy, backdoor, seconds } = result;
+      const { mode, rule, attack, share, accuracy, backdoor, seconds } = result;
       const what = attack === null ? "no attack" : `${attack} by ${Math.round(100 * share)} %`;
       const scores = accuracy === null ? "too few clients" : `accuracy ${accuracy.toFixed(3)}`;
       const patch = backdoor === null ? "" : `  backdoor ${backdoor.toFixed(3)}`;
-      note(`${i + 1}/${cells.length} ${rule}, ${what}: ${scores}${patch}  ${seconds.toFixed(1)} s`);
+      note(`${i + 1}/${cells.length} ${mode} ${rule}, ${what}: ${scores}${patch}  ${seconds.toFixed(1)} s`);
     }
   });
   const measured = { setting, resultOf: results.of.bind(results), command: commandOf(options) };
   await writeFileDurably(join(out, "robustness.md"), robustnessPage(measured));
   const value = { setting, results: cells.map((cell) => results.of(cell)) };
-  const tables = [accuracyTable(measured), ...(setting.attacks.includes("backdoor") ? [backdoorTable(measured)] : [])];
+  const tables = setting.modes.flatMap((mode) => [
+    `${mode}: accuracy in %`,
+    accuracyTable(measured, mode),
+    ...(setting.attacks.includes("backdoor") ? [`${mode}: backdoor in %`, backdoorTable(measured, mode)] : []),
+  ]);
   printResult(options.json, value, `${tables.join("\n\n")}\n\n${join(out, "robustness.md")}`);
 }
 
 /** USAGE for shares that are none. */
 function settingOf(options: Options): SuiteSetting {
-  const { clients, rounds, seed, steps, rules, attacks, percent } = options;
+  const { modes, rounds, seed, steps, rules, attacks, percent } = options;
+  const clients = { trusted: options.clients, grouped: options.groupedClients };
   const wrong = percent.find((share) => !(share > 0 && share < 50));
   if (wrong !== undefined) {
     throw new CodedError("USAGE", `--percent: expected numbers above 0 and below 50, got ${wrong}`, {
@@ -84,13 +110,25 @@ function settingOf(options: Options): SuiteSetting {
     });
   }
   const shares = percent.map((share) => share / 100);
-  return { ...USUAL_SUITE, clients, rounds, seed, rules, attacks, shares, local: { ...USUAL_SUITE.local, steps } };
+  return {
+    ...USUAL_SUITE,
+    modes,
+    clients,
+    rounds,
+    seed,
+    rules,
+    attacks,
+    shares,
+    local: { ...USUAL_SUITE.local, steps },
+  };
 }
 
-function commandOf({ clients, rounds, seed, steps, rules, attacks, percent }: Options): string {
+function commandOf({ modes, clients, groupedClients, rounds, seed, steps, rules, attacks, percent }: Options): string {
   const usual = USUAL_SUITE;
   const parts = [
-    ["--clients", clients, usual.clients],
+    ["--modes", modes.join(" "), usual.modes.join(" ")],
+    ["--clients", clients, usual.clients.trusted],
+    ["--grouped-clients", groupedClients, usual.clients.grouped],
     ["--rounds", rounds, usual.rounds],
     ["--steps", steps, usual.local.steps],
     ["--seed", seed, usual.seed],

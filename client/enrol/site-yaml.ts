@@ -27,6 +27,8 @@ policy:
   # Fewest sites in a round, and fewest sites in one sum, yours included. Rounds with fewer are refused.
   minCohort: 4
   minSurvivors: 3
+  # Fewest sites in the sum of one group, where a plan cuts the round's sites into groups; 3 or more.
+  minGroup: 3
   # The least protection accepted: malicious (the coordinator may try to cheat) > semi-honest > off.
   requireSecureAggregation: malicious
   # Stop when the privacy loss (epsilon) would exceed this; null: no bound.

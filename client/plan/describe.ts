@@ -121,8 +121,10 @@ function howProtected(plan: TrainingPlan): string[] {
       "Secure aggregation, semi-honest coordinator: the change is masked; safe only while the coordinator follows the protocol.",
     off: "No secure aggregation: the coordinator is trusted and CAN read this site's change of the model.",
   }[mode];
+  const { groups } = plan.secureAggregation;
   return [
     aggregation,
+    ...(groups === null ? [] : [groupWords(groups)]),
     ...(rule === "mean"
       ? []
       : [`Changes are compared with each other, so that bad sites move the model little (${rule}).`]),
@@ -131,6 +133,10 @@ function howProtected(plan: TrainingPlan): string[] {
       ? "Members are certified by an authority key that the coordinator does not hold."
       : "Members are certified by the coordinator itself: it could invent members.",
   ];
+}
+
+function groupWords({ size, minSurvivors }: NonNullable<TrainingPlan["secureAggregation"]["groups"]>): string {
+  return `The sites are cut into groups of ${size} or a few more; the coordinator learns the sum of each group of at least ${minSurvivors}, not only of all.`;
 }
 
 function withWhom(plan: TrainingPlan, policy: SitePolicy): string[] {

@@ -36,6 +36,16 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
       ),
     );
   }
+  const { groups } = plan.secureAggregation;
+  if (groups !== null && groups.minSurvivors < policy.minGroup) {
+    refusals.push(
+      new CodedError(
+        "POLICY_MIN_GROUP",
+        `policy.minGroup: this site demands groups of ${policy.minGroup}; the plan sums groups of ${groups.minSurvivors}`,
+        { field: "policy.minGroup", expected: policy.minGroup, got: groups.minSurvivors },
+      ),
+    );
+  }
   const { cohort } = plan.schedule;
   if (cohort.max < policy.minCohort) {
     refusals.push(

@@ -23,6 +23,7 @@ import {
   type Survivors,
   type Unmask,
 } from "../../shared/secagg/messages.ts";
+import { fellowsOf, groupsOf, type GroupRule } from "../../shared/secagg/groups.ts";
 import { inlineMasker, type Masker, type WordBits, type Words } from "../../shared/secagg/mask.ts";
 import { consistencyPayload, sharersDigest } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
@@ -30,6 +31,7 @@ import { COORDINATOR, sign, verifyStatement, type SignedStep, type Step } from "
 import { sharingGraph, type GraphRule, type SharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import type { SecureMode } from "../../shared/secagg/thresholds.ts";
 import { checkRoster, checkShares, checkSurvivors, type Needs, type SurvivorView } from "./checks.ts";
+import { checkGroups } from "./groups.ts";
 import { pickHolders } from "./holders.ts";
 import { checkJoin, checkReveal, type RoundLog } from "./round-log.ts";
 import { OWN_READING, type Reading } from "./reading.ts";
@@ -49,6 +51,8 @@ export interface ClientRoundOptions {
     readonly graph: GraphRule;
     readonly words: number;
     readonly wordBits: WordBits;
+    /** Masks are made within groups, and each group is summed by itself; left out: one sum. */
+    readonly groups?: GroupRule | null;
   };
   /** The site's own policy. An evaluation needs `minSurvivors` only: pass it as `minCohort`, too. */
   readonly site: { readonly minCohort: number; readonly minSurvivors: number; readonly allowVoid: boolean };
@@ -173,7 +177,8 @@ export class ClientRound {
     }
     this.#maskingBegan = true;
     const masker = this.#options.masker ?? inlineMasker(crypto, pause);
-    const digest = await masker(words, this.#secrets.masks());
+    const groups = this.#groups();
+    const digest = await masker(words, this.#secrets.masks(groups && fellowsOf(groups, this.#options.self.name)));
     this.#maskedHash = bytesToHex(digest) as Sha256;
     const payload: MaskedInput = { hash: this.#maskedHash, words: words.length };
     const members = this.#secrets.members();
@@ -187,7 +192,7 @@ export class ClientRound {
   /**
    * Step 5: checks the survivor list against everything this client knows and signs it.
    * SECAGG_SURVIVORS_CHANGED, _UNKNOWN, _SELF, _FEW, _HASH, SECAGG_HOLDERS_FEW, SECAGG_SHARERS, SECAGG_BOTH_SECRETS,
-   * SECAGG_RETRY_ISOLATES.
+   * SECAGG_GROUP_SMALL, SECAGG_RETRY_ISOLATES.
    */
   confirmSurvivors(list: Survivors): SignedStep {
     const repeated = this.#repeated("survivors", list, "SECAGG_SURVIVORS_CHANGED");
@@ -204,6 +209,7 @@ export class ClientRound {
       list,
       this.reading,
     );
+    if (plan.groups) checkGroups(log.entries(), session, this.#groups() ?? [], plan.groups, view.survivors);
     checkReveal(log.entries(), session, view.survivors);
     this.#view = view;
     const message = this.#sign("consistency", { digest: view.digest });
@@ -252,6 +258,13 @@ export class ClientRound {
     this.#secrets.wipe();
     this.#answered.clear();
     this.#view = null;
+  }
+
+  #groups(): ClientName[][] | null {
+    const { crypto, session, plan } = this.#options;
+    if (!plan.groups) return null;
+    const roster = this.#secrets.members().list.map(({ name }) => name);
+    return groupsOf(crypto, session, roster, plan.groups.size);
   }
 
   #checkSignatures(view: SurvivorView, given: Signatures): void {

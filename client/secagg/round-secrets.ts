@@ -162,8 +162,8 @@ export class RoundSecrets {
     return agreed;
   }
 
-  /** The self mask and one pairwise mask for every neighbour that shared keys. */
-  masks(): Mask[] {
+  /** The self mask and one pairwise mask for every neighbour that shared keys; `among`: of these alone. */
+  masks(among: ReadonlySet<ClientName> | null = null): Mask[] {
     const { sid } = this.#session;
     const key = this.#maskKey;
     if (!key) throw new Error("the secrets are wiped");
@@ -171,6 +171,7 @@ export class RoundSecrets {
     const masks = [selfMask(this.#crypto, sid, this.#seed)];
     for (const name of this.#sharers) {
       if (name === this.#name || !(this.#held.has(name) || this.#holders.has(name))) continue;
+      if (among !== null && !among.has(name)) continue;
       const peer = this.members().byName.get(name) as Member;
       const secret = this.#pairSecrets.get(name) as Uint8Array;
       masks.push(pairwiseMask(this.#crypto, sid, secret, own, peer));

@@ -20,13 +20,15 @@ export function openSum(parts: SessionParts, plan: TrainingPlan, session: Sessio
   if (mode === "off") return new TrustedSum(parts, session);
   const minSurvivors = Math.max(policy.minSurvivors, plan.schedule.minSurvivors);
   const minCohort = session.purpose === "training" ? Math.max(policy.minCohort, minSurvivors) : minSurvivors;
+  // Scores are summed over all: they are no updates.
+  const groups = session.purpose === "training" ? plan.secureAggregation.groups : null;
   const round = new ClientRound({
     crypto,
     random,
     session,
     self,
     trust,
-    plan: { mode, cohortMax: plan.schedule.cohort.max, graph: graphRule(plan.secureAggregation), words, wordBits },
+    plan: { mode, cohortMax: plan.schedule.cohort.max, graph: graphRule(plan.secureAggregation), words, wordBits, groups },
     site: { minCohort, minSurvivors, allowVoid: policy.allowVoid },
     log: roundLog,
     clock: now,

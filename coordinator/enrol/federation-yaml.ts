@@ -51,8 +51,9 @@ training:
 
 strategy: { name: fedavg } # fedavg | fedprox | fedadam | fedyogi | fedadagrad | fednova | qfedavg | scaffold | feddyn
 
-# How the sites' updates become one. mean, or a rule that bad sites cannot move far, where the coordinator is trusted with
-# single updates: krum | multiKrum | bulyan | median | trimmedMean | geometricMedian | normClipping | centredClipping
+# How the sites' updates become one. mean, or a rule that bad sites cannot move far: krum | multiKrum | bulyan | median |
+# trimmedMean | geometricMedian | normClipping | centredClipping. They compare single updates with mode: off, else the means
+# of groups: secureAggregation: { groups: { size: 4, minSurvivors: 3 } }.
 aggregation: { rule: mean }
 
 schedule:

@@ -20,7 +20,7 @@ import { sealedReader, wordsReader } from "../aggregate/robust/readers.ts";
 import type { RobustRule } from "../aggregate/robust/rules.ts";
 import { robustTotal } from "../aggregate/robust/total.ts";
 import { addSealed } from "../aggregate/sealed-sum.ts";
-import { applyMasks, secureSum, type Unmasker } from "../aggregate/secure-sum.ts";
+import { applyMasks, memorySource, secureSum, type Unmasker } from "../aggregate/secure-sum.ts";
 import { remainingMasks, type Sharing } from "../aggregate/unmask.ts";
 import type { BlobStore } from "../store/port.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
@@ -28,6 +28,7 @@ import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { Trust } from "../../shared/secagg/certificate.ts";
 import type { AgreementKey, CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import { newWords, type WordBits, type Words } from "../../shared/secagg/mask.ts";
+import { groupsOf, type GroupRule } from "../../shared/secagg/groups.ts";
 import { maskedInput } from "../../shared/secagg/messages.ts";
 import { consistencyDigest, openRoster, type Members } from "../../shared/secagg/roster.ts";
 import { sealedLength } from "../../shared/secagg/sealed.ts";
@@ -64,6 +65,10 @@ export interface VectorShape {
 export interface Robustness {
   readonly rules: AggregateRules;
   readonly rule: RobustRule;
+  /** Under secure aggregation: groups are summed, and their means compared. */
+  readonly groups: GroupRule | null;
+  /** Fewest updates for the rule. */
+  readonly needed: number;
 }
 
 export interface Total {
@@ -279,9 +284,11 @@ export class SumDesk {
     return input.hash;
   }
 
-  async #totalRobust(sum: SumComplete, { rules, rule }: Robustness): Promise<Total> {
+  async #totalRobust(sum: SumComplete, { rules, rule, groups, needed }: Robustness): Promise<Total> {
     const { pause } = this.#parts;
-    const { words, survivors, rejected } = await robustTotal(rules, rule, this.#readers(sum), sum.minSurvivors, pause);
+    const readers = groups === null ? this.#readers(sum) : await this.#groupReaders(sum, groups);
+    const least = groups === null ? sum.minSurvivors : needed;
+    const { words, survivors, rejected } = await robustTotal(rules, rule, readers, least, pause);
     const exclusions = [...rejected].map(([client, { code, message }]) => [
       client,
       { code, message, at: sum.since, lasting: true },
@@ -303,7 +310,31 @@ export class SumDesk {
       sum.sid,
       inputs.map(({ input }) => input.vector),
     );
-    return inputs.map(({ client }, i) => wordsReader(client, vectors[i] as Words));
+    return inputs.map(({ client }, i) => wordsReader([client], vectors[i] as Words));
+  }
+
+  /** The sum of every group. Its masks are those of its own survivors and dropouts: no others were made. */
+  async #groupReaders(sum: SumComplete, { size }: GroupRule): Promise<VectorReader[]> {
+    const { crypto, blobs, handed, pause, unmasker } = this.#parts;
+    const members = this.#roster(sum);
+    const dropouts = new Set(dropoutsOf(sum));
+    const reveals = names(sum.reveals).map((name) => this.#reveal(sum, name));
+    const sharing: Sharing = { limits: this.#graph(sum).limits, shared: this.#sharedBy(sum) };
+    const roster = members.list.map(({ name }) => name);
+    const readers: VectorReader[] = [];
+    for (const group of groupsOf(crypto, this.#session, roster, size)) {
+      const survivors = group.filter((name) => sum.inputs[name] !== undefined);
+      const list = { survivors, dropouts: group.filter((name) => dropouts.has(name)) };
+      const masks = await remainingMasks(crypto, this.#session, members, sharing, list, reveals, pause);
+      const inputs = survivors.map((name) => sum.inputs[name] as MaskedInput);
+      const hashes = inputs.map(({ vector }) => vector);
+      const sources =
+        handed === null
+          ? inputs.map(({ vector, bytes }) => blobSource(blobs, vector, bytes))
+          : handed.each(sum.sid, hashes).map(memorySource);
+      readers.push(wordsReader(survivors, await secureSum(crypto, this.#shape, sources, masks, pause, unmasker)));
+    }
+    return readers;
   }
 
   /** One vector at a time; one that does not open is left out alone. */

@@ -186,6 +186,11 @@ export const federationConfig = z.strictObject({
       examplesPerWeight: z.int().min(1).default(8),
       dropoutRate: z.number().min(0).max(0.3).default(0.1),
       corruptionRate: z.number().min(0).max(0.3).default(0.1),
+      /** The cohort is cut into groups, each summed by itself, so that `aggregation` can compare their means. */
+      groups: z
+        .strictObject({ size: z.int().min(3).max(64).default(3), minSurvivors: z.int().min(3).max(64).default(3) })
+        .nullable()
+        .default(null),
     })
     .prefault({}),
   /** Training rounds, the newest ones, of which everything is kept that the sum, the step and the version are made again from. */

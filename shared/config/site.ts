@@ -20,6 +20,8 @@ export const sitePolicy = z.strictObject({
   minCohort: z.int().min(1).max(10_000).default(4),
   /** Fewest clients whose deltas are in one sum. */
   minSurvivors: z.int().min(1).max(10_000).default(3),
+  /** Fewest clients in the sum of one group, where a plan cuts the cohort into groups (secureAggregation.groups). */
+  minGroup: z.int().min(3).max(64).default(3),
   /** The least protection this site accepts: malicious > semi-honest > off. */
   requireSecureAggregation: z.enum(["malicious", "semi-honest", "off"]).default("malicious"),
   privacy: z.strictObject({ maxEpsilon: z.number().positive().nullable().default(null) }).prefault({}),

@@ -5,9 +5,10 @@ import { CodedError } from "../../shared/errors.ts";
 import { sha256Hex } from "../../shared/ids.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { ATTACKS } from "./attackers.ts";
-import { ROBUST_RULES, type Cell, type CellResult, type SuiteSetting } from "./suite.ts";
+import { MODES, ROBUST_RULES, type Cell, type CellResult, type SuiteSetting } from "./suite.ts";
 
 const cellResult = z.strictObject({
+  mode: z.enum(MODES),
   rule: z.enum(ROBUST_RULES),
   attack: z.enum(ATTACKS).nullable(),
   share: z.number().min(0).max(1),
@@ -19,7 +20,7 @@ const cellResult = z.strictObject({
 const file = z.strictObject({ format: z.literal(1), setting: sha256Hex, results: z.array(cellResult) });
 
 /** What decides a cell's result; which cells there are does not. */
-function identityOf({ rules: _rules, attacks: _attacks, shares: _shares, ...deciding }: SuiteSetting) {
+function identityOf({ modes: _modes, rules: _rules, attacks: _attacks, shares: _shares, ...deciding }: SuiteSetting) {
   return hashOf(deciding);
 }
 
@@ -53,8 +54,10 @@ export class Results {
     return new Results(path, identity, found.data.results);
   }
 
-  of({ rule, attack, share }: Cell): CellResult | null {
-    return this.all.find((one) => one.rule === rule && one.attack === attack && one.share === share) ?? null;
+  of({ mode, rule, attack, share }: Cell): CellResult | null {
+    const same = (one: CellResult) =>
+      one.mode === mode && one.rule === rule && one.attack === attack && one.share === share;
+    return this.all.find(same) ?? null;
   }
 
   /** Durable when resolved. */

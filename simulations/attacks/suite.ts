@@ -3,7 +3,7 @@
  * combination of rule, attack and share of attackers. Each result follows from the setting alone.
  */
 import { checkAggregation } from "../../coordinator/aggregate/robust/config.ts";
-import { aggregation, updatesNeeded, type AggregationRule } from "../../shared/config/aggregation.ts";
+import { aggregation, updatesNeeded, type Aggregation, type AggregationRule } from "../../shared/config/aggregation.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import { simulateFederation } from "../federation.ts";
@@ -23,8 +23,15 @@ export const ROBUST_RULES = [
   "centredClipping",
 ] as const satisfies readonly AggregationRule[];
 
+/** What the coordinator sees: single updates, or means of groups under secure aggregation. */
+export const MODES = ["trusted", "grouped"] as const;
+export type Mode = (typeof MODES)[number];
+
 export interface SuiteSetting {
-  readonly clients: number;
+  /** Clients of a federation, by mode. */
+  readonly clients: Readonly<Record<Mode, number>>;
+  readonly modes: readonly Mode[];
+  readonly groupSize: number;
   readonly rounds: number;
   readonly seed: number;
   readonly picturesPerClient: number;
@@ -37,7 +44,9 @@ export interface SuiteSetting {
 }
 
 export const USUAL_SUITE: SuiteSetting = {
-  clients: 10,
+  clients: { trusted: 10, grouped: 15 },
+  modes: MODES,
+  groupSize: 3,
   rounds: 10,
   seed: 7,
   picturesPerClient: 100,
@@ -49,6 +58,7 @@ export const USUAL_SUITE: SuiteSetting = {
 };
 
 export interface Cell {
+  readonly mode: Mode;
   readonly rule: AggregationRule;
   /** null: nobody attacks. */
   readonly attack: Attack | null;
@@ -66,18 +76,18 @@ export interface CellResult extends Cell {
 }
 
 /** Every combination, those without attackers first. */
-export function cellsOf({ rules, attacks, shares }: SuiteSetting): Cell[] {
-  return [
-    ...rules.map((rule) => ({ rule, attack: null, share: 0 })),
-    ...rules.flatMap((rule) => attacks.flatMap((attack) => shares.map((share) => ({ rule, attack, share })))),
-  ];
+export function cellsOf({ modes, rules, attacks, shares }: SuiteSetting): Cell[] {
+  return modes.flatMap((mode) => [
+    ...rules.map((rule) => ({ mode, rule, attack: null, share: 0 })),
+    ...rules.flatMap((rule) => attacks.flatMap((attack) => shares.map((share) => ({ mode, rule, attack, share })))),
+  ]);
 }
 
 /** Runs one federation. The engine must have been loaded. */
 export async function runCell(setting: SuiteSetting, cell: Cell, signal?: AbortSignal): Promise<CellResult> {
   const started = performance.now();
-  const bad = Math.round(cell.share * setting.clients);
-  const config = configOf(setting, cell.rule, bad);
+  const bad = Math.round(cell.share * setting.clients[cell.mode]);
+  const config = configOf(setting, cell, bad);
   const seconds = () => (performance.now() - started) / 1000;
   if (config === null) return { ...cell, attackers: bad, accuracy: null, backdoor: null, seconds: seconds() };
   const network = new Network(setting.seed);
@@ -85,7 +95,7 @@ export async function runCell(setting: SuiteSetting, cell: Cell, signal?: AbortS
     const { params } = await simulateFederation(
       {
         config,
-        trainers: trainersOf(setting, network, cell.attack, bad),
+        trainers: trainersOf(setting, network, cell, bad),
         initialParams: async () => network.params(),
         out: null,
         options: { evaluationEvery: 0, publish: false, backoffMs: 1 },
@@ -107,18 +117,20 @@ export async function runCell(setting: SuiteSetting, cell: Cell, signal?: AbortS
   }
 }
 
-/** null: the rule needs more clients. It is told how many attack, at least one. */
-function configOf(setting: SuiteSetting, rule: AggregationRule, bad: number): FederationConfig | null {
-  const { clients, rounds, seed, local } = setting;
-  const chosen = aggregation.safeParse({ rule, attackers: Math.max(1, bad) });
-  const given = chosen.success ? chosen.data : aggregation.parse({ rule });
-  if (updatesNeeded(given) > clients) return null;
+/** null: the rule needs more updates. It is told how many attack, or the most that it can bear with so many updates. */
+function configOf(setting: SuiteSetting, { mode, rule }: Cell, bad: number): FederationConfig | null {
+  const { rounds, seed, local, groupSize } = setting;
+  const clients = setting.clients[mode];
+  const updates = mode === "trusted" ? clients : Math.floor(clients / groupSize);
+  const given = ruleBearing(rule, Math.max(1, bad), updates);
+  if (given === null) return null;
+  const grouped = { mode: "malicious", groups: { size: groupSize, minSurvivors: 3 } };
   const config = federationConfig.parse({
     federation: "attacks",
     seed,
     training: { localSteps: local.steps, batchSize: local.batchSize },
     schedule: { rounds, cohort: { min: clients, max: clients, overSelect: 1 }, minSurvivors: clients },
-    secureAggregation: { mode: "off" },
+    secureAggregation: mode === "trusted" || rule === "mean" ? { mode: "off" } : grouped,
     aggregation: given,
     release: { dtype: "fp32" },
   });
@@ -126,8 +138,18 @@ function configOf(setting: SuiteSetting, rule: AggregationRule, bad: number): Fe
   return config;
 }
 
-function trainersOf(setting: SuiteSetting, network: Network, attack: Attack | null, bad: number) {
-  const { clients, seed, picturesPerClient, local } = setting;
+function ruleBearing(rule: AggregationRule, bad: number, updates: number): Aggregation | null {
+  for (let attackers = bad; attackers > 0; attackers--) {
+    const asked = aggregation.safeParse({ rule, attackers });
+    const given = asked.success ? asked.data : aggregation.parse({ rule });
+    if (updatesNeeded(given) <= updates) return given;
+  }
+  return null;
+}
+
+function trainersOf(setting: SuiteSetting, network: Network, { mode, attack }: Cell, bad: number) {
+  const clients = setting.clients[mode];
+  const { seed, picturesPerClient, local } = setting;
   const names = Array.from({ length: clients }, (_, i) => `client-${String(i + 1).padStart(3, "0")}` as ClientName);
   const data = names.map((name) => generatePictures(picturesPerClient, seed, name));
   const trainer = (pictures: Pictures) => pictureTrainer(network, pictures, local);

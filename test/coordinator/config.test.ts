@@ -175,7 +175,7 @@ describe("federation.yaml", () => {
     const off = "secureAggregation: { mode: off }\n";
     const head = `federation: wards\n${LABELS}`;
     const hidden = failure(`${head}aggregation: { rule: krum }\n`);
-    expect([hidden.code, hidden.details["field"]]).toEqual(["CONFIG_INVALID", "aggregation.rule"]);
+    expect([hidden.code, hidden.details["field"]]).toEqual(["CONFIG_INVALID", "secureAggregation.groups"]);
     for (const [rule, needed] of [
       ["krum", 5],
       ["multiKrum", 5],

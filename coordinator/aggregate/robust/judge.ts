@@ -1,6 +1,6 @@
 /**
- * What a trusted coordinator, which sees single updates, can tell of one: whether an honest client can have sent it. The
- * client would have made it by `client/update/encode.ts`.
+ * What a coordinator that sees an update, or the sum of a group, can tell of it: whether honest clients can have sent it.
+ * They would have made it by `client/update/encode.ts`.
  */
 import { CodedError } from "../../../shared/errors.ts";
 import type { ClientName } from "../../../shared/ids.ts";
@@ -8,9 +8,10 @@ import { signedView } from "../../../shared/quantize/fixed-point.ts";
 import type { Words } from "../../../shared/secagg/mask.ts";
 import type { AggregateRules } from "../decode.ts";
 
-/** One client's vector, read from the beginning as often as wanted, in pieces that begin where those of all others do. */
+/** A vector, read from the beginning as often as wanted, in pieces that begin where those of all others do. */
 export interface VectorReader {
-  readonly client: ClientName;
+  /** Whose it is, or, of a group's sum, all whose it is. */
+  readonly clients: readonly ClientName[];
   pieces(): AsyncIterable<Words> | Iterable<Words>;
 }
 
@@ -23,7 +24,8 @@ export interface Judged {
 /** UPDATE_IMPOSSIBLE names the client and what is wrong; UPDATE_SHAPE, and whatever reading throws. */
 export async function judge(rules: AggregateRules, vector: VectorReader): Promise<Judged> {
   const { layout, fixed, clipNorm } = rules;
-  const { client } = vector;
+  const { clients } = vector;
+  const client = clients.join(", ");
   const tail: Words[] = [];
   let at = 0;
   let largest = 0;
@@ -45,20 +47,22 @@ export async function judge(rules: AggregateRules, vector: VectorReader): Promis
   const [first] = tail;
   const whole = tail.length === 1 && first !== undefined ? first : joined(tail);
   const weight = whole[0] as number;
+  const most = clients.length * fixed.maxWeight;
   const impossible = (what: string, expected: unknown, got: unknown): CodedError =>
     new CodedError("UPDATE_IMPOSSIBLE", `${client}: ${what} is ${String(got)}, expected ${String(expected)}`, {
       client,
       expected,
       got,
     });
-  if (weight < 1 || weight > fixed.maxWeight) throw impossible("its weight", `1 to ${fixed.maxWeight}`, weight);
+  if (weight < clients.length || weight > most) throw impossible("its weight", `${clients.length} to ${most}`, weight);
   if (largest > fixed.qMax * weight) throw impossible("its largest coordinate", fixed.qMax * weight, largest);
   const norm = Math.sqrt(squares) / (fixed.scale * weight);
   // Every q is rounded by at most half a step.
   const limit = clipNorm === null ? Infinity : clipNorm + (0.5 / fixed.scale) * Math.sqrt(layout.coordinates);
   if (norm > limit * (1 + 1e-6)) throw impossible("its norm", clipNorm, norm);
-  const limb = whole.subarray(1).find((word) => word >= 2 ** layout.limbs.bits);
-  if (limb !== undefined) throw impossible("a part of a statistic", `below 2^${layout.limbs.bits}`, limb);
+  const largestLimb = clients.length * (2 ** layout.limbs.bits - 1);
+  const limb = whole.subarray(1).find((word) => word > largestLimb);
+  if (limb !== undefined) throw impossible("a part of a statistic", `at most ${largestLimb}`, limb);
   return { weight, tail: whole };
 }
 

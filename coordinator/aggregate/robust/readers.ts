@@ -9,10 +9,10 @@ import type { VectorReader } from "./judge.ts";
 /** Words of a piece: those of one chunk of a sealed vector. */
 const PIECE_BYTES = 65_536;
 
-export function wordsReader(client: ClientName, words: Words): VectorReader {
+export function wordsReader(clients: readonly ClientName[], words: Words): VectorReader {
   const length = PIECE_BYTES / words.BYTES_PER_ELEMENT;
   return {
-    client,
+    clients,
     *pieces() {
       for (let at = 0; at < words.length; at += length) yield words.subarray(at, at + length);
     },
@@ -28,7 +28,7 @@ export function sealedReader(
 ): VectorReader {
   const Kind = wordBits === 32 ? Uint32Array : Uint16Array;
   return {
-    client: from.client,
+    clients: [from.client],
     async *pieces() {
       for await (const bytes of openStream(crypto, from.sid, from.client, from.key, open())) {
         // What was opened need not lie on a word's boundary.

@@ -1,7 +1,7 @@
 /**
  * The robust counterpart of a sum. Its result has the form of one: the words that would have been summed if every client had
  * sent what the rule comes to. So whatever follows a sum (decoding, its checks, the transcript) follows this, too.
- * Every update counts alike: a rule that believed the weights that clients claim would give a liar as many votes as it likes.
+ * Every update (or group) counts alike: a rule that believed the weights that clients claim would give a liar as many votes as it likes.
  */
 import { CodedError, isCoded } from "../../../shared/errors.ts";
 import type { ClientName } from "../../../shared/ids.ts";
@@ -19,7 +19,9 @@ export interface RobustTotal {
   readonly rejected: ReadonlyMap<ClientName, CodedError>;
 }
 
-/** ROUND_TOO_FEW when fewer than `needed` vectors are any good. */
+/**
+ * Of single clients' vectors or of groups' sums. ROUND_TOO_FEW when fewer than `needed` vectors are any good.
+ */
 export async function robustTotal(
   rules: AggregateRules,
   rule: RobustRule,
@@ -35,7 +37,7 @@ export async function robustTotal(
       good.push({ vector, ...(await judge(rules, vector)) });
     } catch (error) {
       if (!isCoded(error)) throw error;
-      rejected.set(vector.client, error);
+      for (const client of vector.clients) rejected.set(client, error);
     }
     await pause();
   }
@@ -59,7 +61,7 @@ export async function robustTotal(
     },
     pause,
   );
-  return { words, survivors: good.map(({ vector }) => vector.client), rejected };
+  return { words, survivors: good.flatMap(({ vector }) => vector.clients), rejected };
 }
 
 /** The updates as the clients had them, side by side. */

@@ -95,21 +95,35 @@ describe("poisoned data", () => {
   });
 });
 
-const TINY = { ...USUAL_SUITE, clients: 5, rounds: 4, picturesPerClient: 60, testPictures: 120, shares: [0.4] };
+const TINY = {
+  ...USUAL_SUITE,
+  clients: { trusted: 5, grouped: 9 },
+  rounds: 4,
+  picturesPerClient: 60,
+  testPictures: 120,
+  shares: [0.4],
+};
 
 test("a mean falls where a median stands", async () => {
   const accuracy = async (rule: "mean" | "median") =>
-    (await runCell(TINY, { rule, attack: "scaling", share: 0.4 })).accuracy as number;
-  const plain = (await runCell(TINY, { rule: "mean", attack: null, share: 0 })).accuracy as number;
+    (await runCell(TINY, { mode: "trusted", rule, attack: "scaling", share: 0.4 })).accuracy as number;
+  const plain = (await runCell(TINY, { mode: "trusted", rule: "mean", attack: null, share: 0 })).accuracy as number;
   const [mean, median] = [await accuracy("mean"), await accuracy("median")];
   expect(plain).toBeGreaterThan(0.5);
   expect(median).toBeGreaterThan(mean + 0.1);
 }, 60_000);
 
+test("a median of groups stands, too, with one bad client among nine", async () => {
+  const cell = { mode: "grouped", attack: "scaling", share: 0.12 } as const;
+  const mean = (await runCell(TINY, { ...cell, rule: "mean" })).accuracy as number;
+  const median = (await runCell(TINY, { ...cell, rule: "median" })).accuracy as number;
+  expect(median).toBeGreaterThan(mean + 0.1);
+}, 60_000);
+
 test("a rule that needs more clients is left out", async () => {
-  const result = await runCell(TINY, { rule: "bulyan", attack: "noise", share: 0.4 });
+  const result = await runCell(TINY, { mode: "trusted", rule: "bulyan", attack: "noise", share: 0.4 });
   expect([result.accuracy, result.backdoor]).toEqual([null, null]);
-  expect(cellsOf(USUAL_SUITE)).toHaveLength(9 + 9 * ATTACKS.length * 3);
+  expect(cellsOf(USUAL_SUITE)).toHaveLength(2 * (9 + 9 * ATTACKS.length * 3));
 });
 
 test("the command measures, writes the page, and goes on where it was interrupted", async () => {
@@ -118,6 +132,8 @@ test("the command measures, writes the page, and goes on where it was interrupte
     const command = [
       "attack",
       "table",
+      "--modes",
+      "trusted",
       "--clients",
       "4",
       "--rounds",
@@ -133,7 +149,7 @@ test("the command measures, writes the page, and goes on where it was interrupte
     expect(first.code).toBe(0);
     expect(JSON.parse(first.out).results).toHaveLength(2);
     const again = await runCommand(register, ...command, "--rules", "median", "mean", "--attacks", "signFlip");
-    expect(again.err).not.toContain("median,");
+    expect(again.err).not.toContain("trusted median,");
     expect(again.out).toContain("| `mean` |");
     expect(await readFile(join(out, "robustness.md"), "utf8")).toContain("--rules median mean --attacks signFlip");
     const other = await runCommand(register, ...command, "--seed", "8", "--rules", "mean", "--attacks", "noise");

@@ -67,7 +67,7 @@ describe("the median of encoded updates", () => {
       fc.asyncProperty(fc.array(site, { minLength: 3, maxLength: 8 }), async (sites) => {
         const rules = rulesFor(5);
         const readers = sites.map(({ delta, examples }, i) =>
-          wordsReader(name(i), encoded(rules, Float32Array.from(delta), examples)),
+          wordsReader([name(i)], encoded(rules, Float32Array.from(delta), examples)),
         );
         const { words, survivors } = await robustTotal(rules, MEDIAN, readers, 3);
         const { meanDelta, examples, loss } = decodeAggregate(rules, words, survivors.length);
@@ -92,7 +92,7 @@ describe("the median of encoded updates", () => {
     const fromMemory = await robustTotal(
       rules,
       MEDIAN,
-      all.map((words, i) => wordsReader(name(i), words)),
+      all.map((words, i) => wordsReader([name(i)], words)),
       3,
     );
     const fromBoxes = await robustTotal(
@@ -124,7 +124,7 @@ describe("an update that no honest client sends is left out, with its sender's n
     ["a statistic that overflows", "UPDATE_IMPOSSIBLE", spoiled((words) => (words[weightAt + 1] = 2 ** 31))],
     ["a vector that is too short", "UPDATE_SHAPE", honest(1).slice(1)],
   ])("%s", async (_what, code, words) => {
-    const readers = [words, honest(2), honest(3), honest(4)].map((one, i) => wordsReader(name(i), one));
+    const readers = [words, honest(2), honest(3), honest(4)].map((one, i) => wordsReader([name(i)], one));
     const { survivors, rejected } = await robustTotal(rules, MEDIAN, readers, 3);
     expect(survivors).toEqual([name(1), name(2), name(3)]);
     expect(rejected.get(name(0))).toMatchObject({ code, details: { client: name(0) } });
