@@ -55,6 +55,11 @@ export const BENCHMARKS: readonly Benchmark[] = [
     what: `secure round of ${clients} simulated clients, 100k params, one in ten of them gone after sharing its keys`,
     run: async () => (await import("./cohort.ts")).cohortRound(clients),
   })),
+  ...[70, 300, 1_000].map((clients) => ({
+    name: `deployed-cohort-${clients}`,
+    what: `the same with a deployed coordinator in one process and ${clients} real clients in another`,
+    run: async () => (await import("./deployed-cohort.ts")).deployedCohort(clients),
+  })),
   {
     name: "deployed-round-1M",
     what: "secure round of a coordinator and 4 client processes over loopback that do not train, 1M params",

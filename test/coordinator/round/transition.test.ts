@@ -158,8 +158,79 @@ describe("every event in every phase", () => {
       { type: "pause", at },
       { type: "resume", at },
       { type: "trigger", at },
+      { type: "stop", at, reason: "enough" },
+      ...ofAnotherPhase(table, reason, { ...link, totals }),
     ];
   };
+
+  /** Events of the very session and round under way, at a time when they mean nothing. */
+  const ofAnotherPhase = (
+    table: RoundTable,
+    reason: { code: string; message: string },
+    made: Omit<Extract<RoundEvent, { type: "committed" }>, "type" | "at" | "sid">,
+  ): RoundEvent[] => {
+    const { state, now: at } = table;
+    const { current } = state;
+    const sum = currentSum(state);
+    const out: RoundEvent[] = [{ type: "recruit", at, round: state.round }];
+    const finish: RoundEvent = { type: "finish", at, reason };
+    if (!["idle", "failed", "void", "recruiting"].includes(current.phase)) out.push(finish);
+    const own = { training: "training", evaluating: "evaluation" }[current.phase as string];
+    // While it recruits, a round takes invitations, and may be given up.
+    for (const purpose of current.phase === "recruiting" ? [] : (["training", "evaluation"] as const)) {
+      if (purpose !== own) out.push({ type: "give-up", at, purpose, outcome: "failed", reason });
+      out.push({ type: "invite", at, purpose, clients: SITES as never, terms: termsOf(table.rules, 4) });
+    }
+    if (current.phase !== "releasing") {
+      out.push({ type: "released", at, version: state.version, manifestHash: null, reason });
+    }
+    if (sum === null) return out;
+    const { sid } = sum;
+    for (const { phase } of [
+      { phase: "advertising-keys" },
+      { phase: "sharing-keys" },
+      { phase: "collecting-masked-inputs" },
+      { phase: "checking-consistency" },
+      { phase: "unmasking" },
+    ] as const) {
+      if (phase !== sum.phase) out.push({ type: "close", at, sid, phase });
+    }
+    if (current.phase !== "updating") out.push({ type: "committed", at, sid, ...made });
+    if (!(current.phase === "evaluating" && sum.phase === "complete")) {
+      const summary = { clients: 1, metrics: {}, modelMetrics: null };
+      out.push({ type: "evaluated", at, sid, sum: made.sum, summary });
+    }
+    if (current.phase === "training") out.push({ type: "sum-failed", at, sid, reason });
+    return out;
+  };
+
+  test("the matrix has every kind of event", () => {
+    const kinds = new Set(PHASES.flatMap((phase) => events(tableIn(phase)).map(({ type }) => type)));
+    expect([...kinds].toSorted()).toEqual([
+      "close",
+      "committed",
+      "connected",
+      "disconnected",
+      "evaluated",
+      "exclude",
+      "finish",
+      "give-up",
+      "heartbeat",
+      "installed",
+      "invite",
+      "pause",
+      "ready",
+      "recruit",
+      "released",
+      "resume",
+      "started",
+      "step",
+      "stop",
+      "sum-failed",
+      "tick",
+      "trigger",
+    ] satisfies RoundEvent["type"][]);
+  });
 
   test.each(PHASES)("nothing foreign moves %s, and nothing throws", (phase) => {
     const count = events(tableIn(phase)).length;
