@@ -24,8 +24,8 @@ import { decodeKeyframe, encodeKeyframe } from "../../shared/quantize/keyframe.t
 import { decodeModel, encodeModel } from "../../shared/quantize/model.ts";
 import { applyUpdate, encodeUpdate } from "../../shared/quantize/update.ts";
 import { decodeBase, encodeBase } from "../../shared/release/base.ts";
-import { readManifest } from "../../shared/release/manifest.ts";
-import { readModelCard, readOwnModelFile } from "../../shared/release/model-card.ts";
+import { readManifest, signManifest } from "../../shared/release/manifest.ts";
+import { MODEL_CARD_PATH, modelFiles, readModelCard, readOwnModelFile } from "../../shared/release/model-card.ts";
 import { issueRevocationList, revocationList, verifyRevocationList } from "../../shared/secagg/certificate.ts";
 import { fromBase64, toBase64 } from "../../shared/secagg/encoding.ts";
 import {
@@ -42,12 +42,13 @@ import {
 import { newWords } from "../../shared/secagg/mask.ts";
 import { openVector, sealVector } from "../../shared/secagg/sealed.ts";
 import { readShare } from "../../shared/secagg/share-box.ts";
+import { signTranscript, type Transcript } from "../../shared/secagg/transcript.ts";
 import { parsePayload, statementOf, type SignedStep } from "../../shared/secagg/signed.ts";
 import { readTranscript } from "../../shared/transcript/session.ts";
 import { challenge, hello } from "../../shared/wire/handshake.ts";
 import { decodeInvitation, encodeInvitation } from "../../shared/wire/invitation.ts";
 import { clientMessage, coordinatorMessage } from "../../shared/wire/messages.ts";
-import { fakeFederation, fakeRound, fakeSession, fixedSecureRng, SETTINGS } from "../fakes/secagg.ts";
+import { fakeFederation, fakeRound, fakeSession, fixedSecureRng, NOW, SETTINGS } from "../fakes/secagg.ts";
 
 export interface Target {
   readonly examples: readonly Uint8Array[];
@@ -173,6 +174,53 @@ export async function targets(): Promise<Record<string, Target>> {
     secret: toBase64(new Uint8Array(32)),
   });
 
+  const card = modelFiles(config, layout).get(MODEL_CARD_PATH) as Uint8Array;
+  const { sid: own, ...session } = fakeSession(fed);
+  const transcript: Transcript = {
+    schema: 1,
+    session,
+    sid: own,
+    version: 3,
+    startedAt: NOW,
+    mode: "malicious",
+    minRoster: 3,
+    minSurvivors: 3,
+    thresholds: { selfMask: 3, maskKey: 2 },
+    graph: { dropoutRate: 0.1, corruptionRate: 0.1 },
+    revoked,
+    invited: ["alice" as ClientName],
+    advertised: [statementOf(steps["advertised"] as SignedStep)],
+    shared: [],
+    maskedInputs: [statementOf(steps["maskedInput"] as SignedStep)],
+    consistency: [],
+    revealed: [],
+    excluded: [{ client: "alice" as ClientName, code: "ROUND_LATE" }],
+    accusations: [],
+    outcome: "failed",
+    reason: { code: "ROUND_TOO_FEW", message: "too few" },
+    result: null,
+  };
+  const hash = "4".repeat(64) as Sha256;
+  const { bytes: manifest } = signManifest(fed.coordinator, {
+    format: 1,
+    federation: hash,
+    name: "wards",
+    version: 3,
+    round: 3,
+    parentHash: hash,
+    paramsHash: hash,
+    params: layout.length,
+    layoutHash: hash,
+    configHash: hash,
+    counts: { cohort: 4, survivors: 4, evaluated: 4, examples: 32 },
+    metrics: { scene: { accuracy: 0.5 } },
+    evaluation: "measured",
+    drops: { segmentation: null, detection: null, depth: null, scene: 0.01 },
+    model: null,
+    updateBytes: 10,
+    files: [{ path: "update/params.bin", sha256: hash, bytes: 10 }],
+  });
+
   return {
     "client-message": wire(
       clientMessage,
@@ -182,7 +230,7 @@ export async function targets(): Promise<Record<string, Target>> {
     ),
     "coordinator-message": wire(
       coordinatorMessage,
-      { type: "begin", session: fakeSession(fed), version: 0, revoked, signature: "s" },
+      { type: "begin", session, version: 0, revoked, history: { before: sid, links: [] }, signature: "s" },
       { type: "stopped", reason: "x" },
       { type: "plan", plan: planText(planOf(config)), configHash: sid },
     ),
@@ -226,9 +274,12 @@ export async function targets(): Promise<Record<string, Target>> {
       read: (b) => parseSchedule(text(b)),
     },
     windows: { examples: [utf8("Mon-Fri 19:00-06:00 UTC")], read: (bytes) => parseWindows(text(bytes), "hours") },
-    transcript: { examples: [json({ transcript: {}, digest: sid })], read: (bytes) => readTranscript(text(bytes)) },
-    manifest: { examples: [json({ format: 1, version: 3 })], read: (bytes) => readManifest(crypto, bytes, null) },
-    "model-card": { examples: [json({ builder: "allulook4", preset: "nano" })], read: (bytes) => readModelCard(bytes) },
+    transcript: {
+      examples: [utf8(signTranscript(fed.coordinator, transcript))],
+      read: (bytes) => readTranscript(text(bytes)),
+    },
+    manifest: { examples: [manifest], read: (bytes) => readManifest(crypto, bytes, null) },
+    "model-card": { examples: [card], read: (bytes) => readModelCard(bytes) },
     "own-model": { examples: [json({ inputs: {}, outputs: {} })], read: (bytes) => readOwnModelFile(bytes) },
     keyframe: { examples: [encodeKeyframe(layout, params)], read: (bytes) => decodeKeyframe(bytes, null) },
     "model-weights": { examples: [model], read: (bytes) => decodeModel(layout, bytes) },
