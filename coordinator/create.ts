@@ -252,7 +252,7 @@ function blobsInUse({ chain, config }: CoordinatorParts, state: FederationState)
 class Desks {
   readonly #parts: CoordinatorParts;
   readonly #shapes: Shapes;
-  readonly #robustness: Robustness | null;
+  readonly #robustness: Robustness;
   readonly #keys: Map<ClientName, Uint8Array> = new Map();
   #desk: { readonly sid: Sha256; readonly desk: SumDesk } | null = null;
   #revoked: { readonly list: object; readonly serials: ReadonlySet<string> } | null = null;
@@ -261,10 +261,9 @@ class Desks {
     this.#parts = parts;
     this.#shapes = shapes;
     const { aggregation, secureAggregation } = parts.config;
-    const rule = robustRule(aggregation);
     const { groups } = secureAggregation;
-    this.#robustness =
-      rule === null ? null : { rules: shapes.training, rule, groups, needed: updatesNeeded(aggregation) };
+    const needed = updatesNeeded(aggregation);
+    this.#robustness = { rules: shapes.training, rule: robustRule(aggregation), groups, needed };
   }
 
   of(sum: Sum | SumComplete): SumDesk {

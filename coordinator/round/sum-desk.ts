@@ -15,7 +15,7 @@ import {
 } from "../aggregate/admit.ts";
 import { announce, announcement } from "../aggregate/announce.ts";
 import type { AggregateRules } from "../aggregate/decode.ts";
-import type { VectorReader } from "../aggregate/robust/judge.ts";
+import { judge, type VectorReader } from "../aggregate/robust/judge.ts";
 import { sealedReader, wordsReader } from "../aggregate/robust/readers.ts";
 import type { RobustRule } from "../aggregate/robust/rules.ts";
 import { robustTotal } from "../aggregate/robust/total.ts";
@@ -61,10 +61,11 @@ export interface VectorShape {
   readonly words: number;
 }
 
-/** Where single updates are visible and one rule makes them one. */
+/** How updates are judged where they are visible, and made one. */
 export interface Robustness {
   readonly rules: AggregateRules;
-  readonly rule: RobustRule;
+  /** null: the mean. */
+  readonly rule: RobustRule | null;
   /** Under secure aggregation: groups are summed, and their means compared. */
   readonly groups: GroupRule | null;
   /** Fewest updates for the rule. */
@@ -159,7 +160,8 @@ export class SumDesk {
 
   /** The sum of the survivors' vectors, or what a robust rule puts in its place. SECAGG_SECRET_FALSE, SECAGG_SHARES_FEW, WIRE_HASH, ROUND_TOO_FEW. */
   async total(sum: SumComplete): Promise<Total> {
-    if (this.#robustness !== null) return this.#totalRobust(sum, this.#robustness);
+    const { rule = null } = this.#robustness ?? {};
+    if (this.#robustness !== null && rule !== null) return this.#totalRobust(sum, this.#robustness, rule);
     const { crypto, blobs, handed, pause, unmasker } = this.#parts;
     const survivors = names(sum.inputs);
     const vectors = survivors.flatMap((name) => sum.inputs[name] ?? []);
@@ -284,7 +286,7 @@ export class SumDesk {
     return input.hash;
   }
 
-  async #totalRobust(sum: SumComplete, { rules, rule, groups, needed }: Robustness): Promise<Total> {
+  async #totalRobust(sum: SumComplete, { rules, groups, needed }: Robustness, rule: RobustRule): Promise<Total> {
     const { pause } = this.#parts;
     const readers = groups === null ? this.#readers(sum) : await this.#groupReaders(sum, groups);
     const least = groups === null ? sum.minSurvivors : needed;
@@ -337,7 +339,7 @@ export class SumDesk {
     return readers;
   }
 
-  /** One vector at a time; one that does not open is left out alone. */
+  /** One vector at a time; one that does not open, or that no honest client sends, is left out alone. */
   async #totalSealed(sum: SumComplete, clients: readonly ClientName[]): Promise<Total> {
     const { crypto, blobs, keys, pause } = this.#parts;
     const { wordBits, words } = this.#shape;
@@ -348,7 +350,16 @@ export class SumDesk {
       try {
         // Damaged in the store it will not mend: the others go on.
         const sealed = await blobs.get(sum.inputs[client]?.vector as Sha256);
-        await addSealed(crypto, { sid: sum.sid, client, key: keys.box }, sealed, total, pause);
+        const from = { sid: sum.sid, client, key: keys.box };
+        if (this.#robustness !== null) {
+          const source = { byteLength: sealed.length, read: (at: number, n: number) => sealed.subarray(at, at + n) };
+          await judge(
+            this.#robustness.rules,
+            sealedReader(crypto, from, wordBits, () => source),
+            pause,
+          );
+        }
+        await addSealed(crypto, from, sealed, total, pause);
         survivors.push(client);
       } catch (error) {
         if (!isCoded(error)) throw error;

@@ -21,8 +21,15 @@ export interface Judged {
   readonly tail: Words;
 }
 
+/** Bytes looked at between two pauses: some milliseconds. */
+const BYTES_PER_PAUSE = 4 << 20;
+
 /** UPDATE_IMPOSSIBLE names the client and what is wrong; UPDATE_SHAPE, and whatever reading throws. */
-export async function judge(rules: AggregateRules, vector: VectorReader): Promise<Judged> {
+export async function judge(
+  rules: AggregateRules,
+  vector: VectorReader,
+  pause: () => Promise<void> = async () => {},
+): Promise<Judged> {
   const { layout, fixed, clipNorm } = rules;
   const { clients } = vector;
   const client = clients.join(", ");
@@ -30,6 +37,7 @@ export async function judge(rules: AggregateRules, vector: VectorReader): Promis
   let at = 0;
   let largest = 0;
   let squares = 0;
+  let passed = 0;
   for await (const words of vector.pieces()) {
     const values = signedView(words.subarray(0, Math.max(0, layout.coordinates - at)));
     for (let i = 0; i < values.length; i++) {
@@ -39,6 +47,10 @@ export async function judge(rules: AggregateRules, vector: VectorReader): Promis
     }
     if (values.length < words.length) tail.push(words.slice(values.length));
     at += words.length;
+    passed += words.byteLength;
+    if (passed < BYTES_PER_PAUSE) continue;
+    passed = 0;
+    await pause();
   }
   if (at !== layout.words) {
     const details = { client, expected: layout.words, got: at };

@@ -34,7 +34,7 @@ export async function robustTotal(
   const rejected = new Map<ClientName, CodedError>();
   for (const vector of vectors) {
     try {
-      good.push({ vector, ...(await judge(rules, vector)) });
+      good.push({ vector, ...(await judge(rules, vector, pause)) });
     } catch (error) {
       if (!isCoded(error)) throw error;
       for (const client of vector.clients) rejected.set(client, error);
