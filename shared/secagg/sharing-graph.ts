@@ -114,7 +114,7 @@ export function checkGraph(cohort: { readonly max: number }, mode: SecureMode, r
     });
   }
   // k grows with the roster, up to rounding.
-  for (let n = cohort.max; n > MOST_HOLDERS; n -= Math.ceil(n / 32)) sharingGraph(n, mode, rule);
+  for (let n = cohort.max; n > MOST_HOLDERS; n -= Math.ceil(n / 8)) sharingGraph(n, mode, rule);
 }
 
 /** Floor, but 0.1 of 1,000 is 100. */

@@ -1,17 +1,18 @@
 /**
- * Many sites in one process, each with its own keys, round log and connection: `node cohort-client.js PARAMS SITE...`.
- * They share what was verified and read; a SITE that begins with "-" vanishes when it is asked to train.
+ * Many clients in one process, each with keys and a connection of its own: `node cohort-client.js FILE`, the file written
+ * by `deployed-cohort.ts`. They share what was verified and read.
  */
-import { resolve } from "node:path";
+import { readFile } from "node:fs/promises";
 import { hexToBytes } from "@noble/hashes/utils.js";
-import { openSite, siteTransport } from "../../client/main.ts";
 import { ModelCache } from "../../client/model-cache/cache.ts";
-import { FileParamStore } from "../../client/model-cache/store.ts";
+import { MemoryParamStore } from "../../client/model-cache/store.ts";
 import { NO_OUTBOX } from "../../client/outbox/outbox.ts";
-import { FileApprovals } from "../../client/plan/approvals.ts";
 import { sharedReading } from "../../client/secagg/reading.ts";
-import { openRoundLog } from "../../client/secagg/round-log-file.ts";
+import { memoryRoundLog } from "../../client/secagg/round-log.ts";
 import { ClientSession } from "../../client/session.ts";
+import { SocketClientTransport } from "../../client/transport/socket.ts";
+import { sitePolicy } from "../../shared/config/site.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { brotli } from "../../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { MaskPool } from "../../shared/node/mask-pool.ts";
@@ -20,41 +21,70 @@ import { withVerificationCache } from "../../shared/secagg/verification-cache.ts
 import { noOpTrainer } from "../population/no-op-trainer.ts";
 import { vanishingTrainer } from "./cohort.ts";
 
-const [params, ...sites] = process.argv.slice(2);
-const length = Number(params);
+export interface Cohort {
+  readonly url: string;
+  readonly params: number;
+  readonly federation: Sha256;
+  readonly coordinatorKey: Sha256;
+  readonly authorityKey: Sha256;
+  readonly sites: readonly {
+    readonly name: ClientName;
+    /** Hexadecimal. */
+    readonly seed: string;
+    readonly certificate: Certificate;
+    readonly vanishes: boolean;
+  }[];
+}
+
+const cohort = JSON.parse(await readFile(process.argv[2] ?? "", "utf8")) as Cohort;
+const { url, federation } = cohort;
 const silent = { info: () => {}, warn: () => {}, error: () => {} };
-const crypto = withVerificationCache(new NodeCrypto(), 400_000);
+const plain = new NodeCrypto();
+const crypto = withVerificationCache(plain, 400_000);
+const random = systemRandom();
 const reading = sharedReading();
 const masks = new MaskPool(1);
-const present = noOpTrainer(length);
-const sessions: ClientSession[] = [];
-for (const folder of sites) {
-  const site = await openSite(resolve(folder.replace(/^-/, "")));
-  const { paths, config, identity, signingKey } = site;
-  const transport = siteTransport(site);
-  const coordinatorKey = hexToBytes(identity.coordinatorKey);
-  const trainer = folder.startsWith("-") ? vanishingTrainer(length) : present;
-  const session = new ClientSession({
-    self: { name: identity.name, signingKey, certificate: identity.certificate as Certificate },
-    pinned: { federation: identity.federationId, coordinatorKey, authorityKey: hexToBytes(identity.authorityKey) },
-    policy: config.policy,
+const present = noOpTrainer(cohort.params);
+const vanishing = vanishingTrainer(cohort.params);
+const coordinatorKey = hexToBytes(cohort.coordinatorKey);
+const policy = sitePolicy.parse({ models: ["allulook4"], requireSecureAggregation: "malicious" });
+
+const sessions = cohort.sites.map(({ name, seed, certificate, vanishes }) => {
+  const signingKey = crypto.signingKey(hexToBytes(seed));
+  const transport = new SocketClientTransport({
+    url,
+    client: name,
+    key: signingKey,
+    federation,
+    coordinatorKey: cohort.coordinatorKey,
+    crypto: plain,
+    rng: random,
+    bandwidth: { up: null, down: null },
+  });
+  const trainer = vanishes ? vanishing : present;
+  return new ClientSession({
+    self: { name, signingKey, certificate },
+    pinned: { federation, coordinatorKey, authorityKey: hexToBytes(cohort.authorityKey) },
+    policy,
     transport,
-    approvals: new FileApprovals(paths.approvals, config.policy.approve),
-    roundLog: await openRoundLog(paths.rounds),
+    approvals: {
+      covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "benchmark" }),
+    },
+    roundLog: memoryRoundLog(),
     outbox: NO_OUTBOX,
     crypto,
     reading,
     masker: masks.mask,
-    random: systemRandom(),
+    random,
     log: silent,
     now: Date.now,
     workplace: async () => ({
       trainer,
       models: new ModelCache({
-        federation: identity.federationId,
+        federation,
         coordinatorKey,
         layout: trainer.layout,
-        store: new FileParamStore(paths.models),
+        store: new MemoryParamStore(),
         transport,
         crypto,
         compression: brotli,
@@ -67,8 +97,7 @@ for (const folder of sites) {
     pause: () => new Promise((done) => setImmediate(done)),
     options: { heartbeatMs: 2_000, approvalPollMs: 1_000, keepResult: false },
   });
-  sessions.push(session);
-}
+});
 const idleMB = process.memoryUsage.rss() / 1e6;
 for (const session of sessions) session.start();
 process.on("message", () => {

@@ -3,18 +3,24 @@
  * clients are real ones over loopback, in another process. One secure round, in which one client in ten vanishes.
  */
 import { fork } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
-import { readEndpoint } from "../../coordinator/enrol/folder.ts";
+import { openFederation, readEndpoint } from "../../coordinator/enrol/folder.ts";
 import { openCoordinator } from "../../coordinator/main.ts";
 import { DEPLOYED } from "../../coordinator/round/parts.ts";
 import type { RoundReport } from "../../coordinator/round/report.ts";
+import type { FederationConfig } from "../../shared/config/federation.ts";
+import type { Sha256 } from "../../shared/ids.ts";
+import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
+import type { Certificate } from "../../shared/secagg/certificate.ts";
+import { decodeInvitation, joinBytes } from "../../shared/wire/invitation.ts";
+import { PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
 import { Deployment } from "../deployment.ts";
+import type { Cohort } from "./cohort-client.ts";
 import { noOpTrainer } from "../population/no-op-trainer.ts";
 import { cohortNames, vanishes } from "./cohort.ts";
 import { benchConfig } from "./rounds.ts";
@@ -36,6 +42,7 @@ export async function deployedCohort(clients: number): Promise<Figures> {
   let sampling: ReturnType<typeof setInterval> | null = null;
   try {
     const deployment = await Deployment.create(folder, config);
+    const enrolled = await enrol(deployment.folder, config, clients);
     const rounds: RoundReport[] = [];
     const running = await openCoordinator(
       deployment.paths.config,
@@ -46,16 +53,13 @@ export async function deployedCohort(clients: number): Promise<Figures> {
     );
     const over = running.coordinator.run();
     while ((await readEndpoint(deployment.paths))?.pid !== process.pid) await wait(5);
-    for (const name of cohortNames(clients)) await deployment.addSite(name, folder);
-    global.gc?.();
+    const file = join(folder, "cohort.json");
+    await writeFile(file, JSON.stringify({ ...enrolled, url: running.url(), params: PARAMS } satisfies Cohort));
     const baseMB = process.memoryUsage.rss() / 1e6;
     let peakMB = baseMB;
     sampling = setInterval(() => (peakMB = Math.max(peakMB, process.memoryUsage.rss() / 1e6)), SAMPLE_MS);
-    const delay = monitorEventLoopDelay({ resolution: 5 });
-    delay.enable();
     const before = process.cpuUsage();
-    const sites = deployment.sites.map(({ folder: site }, i) => (vanishes(i) ? `-${site}` : site));
-    child = fork(fileURLToPath(new URL("./cohort-client.js", import.meta.url)), [String(PARAMS), ...sites], {
+    child = fork(fileURLToPath(new URL("./cohort-client.js", import.meta.url)), [file], {
       execArgv: ["--no-warnings"],
     });
     const started = performance.now();
@@ -76,7 +80,6 @@ export async function deployedCohort(clients: number): Promise<Figures> {
       coordinatorCpuSeconds: (user + system) / 1e6,
       coordinatorBaseMB: baseMB,
       coordinatorAboveBaseMB: peakMB - baseMB,
-      longestPauseMs: delay.max / 1e6,
       clientCpuMs: (1_000 * theirs.cpuSeconds) / clients,
       clientMB: (theirs.peakMB - theirs.idleMB) / clients,
       uploadMB: round.bytes.upload / 1e6,
@@ -87,4 +90,31 @@ export async function deployedCohort(clients: number): Promise<Figures> {
     child?.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Invites and certifies all clients at once: over the wire so many would be refused from one address. */
+async function enrol(
+  folder: string,
+  config: FederationConfig,
+  clients: number,
+): Promise<Omit<Cohort, "url" | "params">> {
+  const crypto = new NodeCrypto();
+  const random = systemRandom();
+  const federation = await openFederation(folder, config, crypto, random, Date.now);
+  const { enrolment, identity, key } = federation;
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  const sites: Cohort["sites"][number][] = [];
+  for (const [i, name] of cohortNames(clients).entries()) {
+    const { token: line } = await enrolment.invite(name, "http://127.0.0.1:1", 3_600_000, false);
+    const { secret: token } = decodeInvitation(line);
+    const seed = random.bytes(32);
+    const own = crypto.signingKey(seed);
+    const signingKey = hex(own.publicKey) as Sha256;
+    const proof = hex(own.sign(joinBytes(token, name, signingKey)));
+    const { certificate } = await enrolment.join({ protocol: PROTOCOL_VERSION, token, name, signingKey, proof });
+    sites.push({ name, seed: hex(seed), certificate: certificate as Certificate, vanishes: vanishes(i) });
+  }
+  await federation.close();
+  const { federationId, authorityKey } = identity;
+  return { federation: federationId, coordinatorKey: hex(key.publicKey) as Sha256, authorityKey, sites };
 }

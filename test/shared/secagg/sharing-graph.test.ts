@@ -62,7 +62,7 @@ describe("the graph of a roster", () => {
       const { failure, secrets, parts } = graphRisk(1_000, k, "malicious", rule(0.1, 0.2));
       return failure <= -20 && Math.log2(2 ** secrets + 2 ** parts) <= -40;
     };
-    expect(Array.from({ length: 400 }, (_, k) => k + 2).find(enough)).toBe(356);
+    expect([200, 254, 300, 340, 350, 353, 354, 355, 356].find(enough)).toBe(356);
   });
 
   test("with 20 neighbours nine rounds in ten would fail", () => {
