@@ -1,4 +1,5 @@
 /** The training plan in plain words, for the person who decides whether this site takes part. */
+import { graphRule } from "../../shared/secagg/sharing-graph.ts";
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { Distillation } from "../../shared/config/distillation.ts";
 import type { OwnModel } from "../../shared/config/own-model.ts";
@@ -124,6 +125,7 @@ function howProtected(plan: TrainingPlan): string[] {
   const { groups } = plan.secureAggregation;
   return [
     aggregation,
+    ...sparseGraph(plan),
     ...(groups === null ? [] : [groupWords(groups)]),
     ...(rule === "mean"
       ? []
@@ -132,6 +134,17 @@ function howProtected(plan: TrainingPlan): string[] {
     plan.authority === "offline"
       ? "Members are certified by an authority key that the coordinator does not hold."
       : "Members are certified by the coordinator itself: it could invent members.",
+  ];
+}
+
+/** Beyond the complete graph the promise holds for a share of the cohort that cheats, and up to chance. */
+function sparseGraph({ secureAggregation, schedule }: TrainingPlan): string[] {
+  const { mode, corruptionRate } = secureAggregation;
+  const { completeUpTo } = graphRule(secureAggregation);
+  if (mode === "off" || schedule.cohort.max <= completeUpTo) return [];
+  const percent = Math.round(100 * corruptionRate);
+  return [
+    `In rounds of more than ${completeUpTo} sites this holds while at most ${percent} % of them help the coordinator: each shares its keys with some others that it picks itself.`,
   ];
 }
 

@@ -134,6 +134,10 @@ export class ClientRound {
       this.reading,
     );
     const graph = sharingGraph(members.list.length, plan.mode, plan.graph);
+    if (plan.groups && !graph.complete) {
+      const size = members.list.length;
+      throw new CodedError("SECAGG_ROSTER_LARGE", `${size} clients are too many to be summed in groups`, { size });
+    }
     const holders = pickHolders(this.#options.random, members, self.name, graph);
     this.#graph = graph;
     const payload: ShareKeys = {

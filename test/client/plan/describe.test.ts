@@ -53,6 +53,13 @@ describe("the plan in plain words", () => {
     expect(text).not.toContain(unsaid);
   });
 
+  test("says what a large cohort is safe against", () => {
+    const large = { schedule: { cohort: { max: 300 } }, secureAggregation: { corruptionRate: 0.05 } };
+    expect(words(large)).toContain("In rounds of more than 64 sites this holds while at most 5 %");
+    expect(words({})).not.toContain("In rounds of more than");
+    expect(words({ ...large, secureAggregation: { mode: "off" } })).not.toContain("In rounds of more than");
+  });
+
   test("says what else is learned from, and that a teacher must be here", () => {
     const distillation = { teacher: "grown-up", sha256: "ab".repeat(32) };
     const text = words({ training: { semiSupervised: {}, curriculum: {}, distillation } });

@@ -157,6 +157,24 @@ describe("who is said to have shared keys", () => {
   });
 });
 
+test("a roster whose groups would be summed on a sparse graph, where few masks would be left in a group", async () => {
+  const fresh = fakeFederation(SIZE, crypto);
+  const grouped = fresh.clients.map((c) =>
+    fakeRound(fresh, c, session, SPARSE, {
+      plan: {
+        mode: "malicious",
+        cohortMax: 64,
+        graph: SPARSE.graph,
+        words: 5,
+        wordBits: 32,
+        groups: { size: 4, minSurvivors: 3 },
+      },
+    }),
+  );
+  const roster = announcement.roster((await Promise.all(grouped.map((r) => r.advertise()))).map(statementOf));
+  await refuses("SECAGG_ROSTER_LARGE", () => grouped[0]!.shareKeys(roster));
+});
+
 describe("survivors and signatures", () => {
   test("a list without the victim's holders", async () => {
     const list = await masked();
