@@ -21,7 +21,8 @@ import {
 } from "../../shared/secagg/roster.ts";
 import type { SharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import type { Session } from "../../shared/secagg/session.ts";
-import { COORDINATOR, parsePayload, verifyStatement, type Statement } from "../../shared/secagg/signed.ts";
+import { rootOf } from "../../shared/secagg/share-tree.ts";
+import { COORDINATOR, EVERYONE, parsePayload, verifyStatement, type Statement } from "../../shared/secagg/signed.ts";
 import { LEAST_SURVIVORS, neededSurvivors, type SecureMode } from "../../shared/secagg/thresholds.ts";
 import type { Reading } from "./reading.ts";
 
@@ -85,8 +86,10 @@ export function checkShares(
         client: share.sender,
       });
     }
-    const heading = { step: "share", sender: share.sender, recipient: self } as const;
-    verifyStatement(crypto, member.signingKey, session, heading, share);
+    const recipient = needs.graph.complete ? self : EVERYONE;
+    const heading = { step: "share", sender: share.sender, recipient } as const;
+    const payload = needs.graph.complete ? share.payload : rootOf(crypto, share.sender, self, share.payload);
+    verifyStatement(crypto, member.signingKey, session, heading, { payload, signature: share.signature });
   }
   const sharers = sharersOf(members, self, needs.graph, authors, shares.sharers);
   checkEnough("shared keys", sharers.length, neededSurvivors(members.list.length, needs.mode, needs.minSurvivors));

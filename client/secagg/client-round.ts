@@ -27,7 +27,16 @@ import { fellowsOf, groupsOf, type GroupRule } from "../../shared/secagg/groups.
 import { inlineMasker, type Masker, type WordBits, type Words } from "../../shared/secagg/mask.ts";
 import { consistencyPayload, sharersDigest } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
-import { COORDINATOR, sign, verifyStatement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";
+import { shareTree } from "../../shared/secagg/share-tree.ts";
+import {
+  COORDINATOR,
+  EVERYONE,
+  sign,
+  verifyStatement,
+  type Party,
+  type SignedStep,
+  type Step,
+} from "../../shared/secagg/signed.ts";
 import { sharingGraph, type GraphRule, type SharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import type { SecureMode } from "../../shared/secagg/thresholds.ts";
 import { checkRoster, checkShares, checkSurvivors, type Needs, type SurvivorView } from "./checks.ts";
@@ -140,13 +149,17 @@ export class ClientRound {
     }
     const holders = pickHolders(this.#options.random, members, self.name, graph);
     this.#graph = graph;
-    const payload: ShareKeys = {
-      shares: this.#secrets.share(members, holders, graph.limits).map(({ to, payload: text }) => {
-        const heading = { step: "share", sender: self.name, recipient: to } as const;
-        return { to, payload: text, signature: sign(crypto, self.signingKey, session, heading, text).signature };
-      }),
-    };
-    return this.#answer("roster", roster, this.#sign("share-keys", payload)) as SignedStep;
+    const made = this.#secrets.share(members, holders, graph.limits);
+    return this.#answer("roster", roster, this.#sign("share-keys", this.#signShares(made))) as SignedStep;
+  }
+
+  /** Each share for its holder, or on a sparse graph, with its many holders, all at once. */
+  #signShares(made: readonly { to: ClientName; payload: string }[]): ShareKeys {
+    const { crypto, session, self } = this.#options;
+    const signature = (recipient: Party, text: string) =>
+      sign(crypto, self.signingKey, session, { step: "share", sender: self.name, recipient }, text).signature;
+    if (!this.complete) return { shares: [...made], signature: signature(EVERYONE, shareTree(crypto, made).root) };
+    return { shares: made.map(({ to, payload }) => ({ to, payload, signature: signature(to, payload) })) };
   }
 
   /**

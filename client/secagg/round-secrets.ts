@@ -14,6 +14,7 @@ import type { Member, Members } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { split } from "../../shared/secagg/shamir.ts";
 import { boxKeyOf, commitToOwnShare, commitToSelfMask, openShares, sealShares } from "../../shared/secagg/share-box.ts";
+import { sharePart } from "../../shared/secagg/share-tree.ts";
 import type { Statement } from "../../shared/secagg/signed.ts";
 import type { Thresholds } from "../../shared/secagg/thresholds.ts";
 import { pointOf } from "../../shared/secagg/sharing-graph.ts";
@@ -131,7 +132,7 @@ export class RoundSecrets {
     for (const { sender: from, payload } of statements) {
       const boxKey = this.#agree(this.members().byName.get(from) as Member);
       try {
-        opened.set(from, openShares(this.#crypto, boxKey, { sid, from, to: this.#name }, payload));
+        opened.set(from, openShares(this.#crypto, boxKey, { sid, from, to: this.#name }, sharePart(payload)));
       } catch (error) {
         if (!isCoded(error, "SECAGG_SHARE_FALSE")) throw error;
         wrong.push(error);

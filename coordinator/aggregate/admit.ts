@@ -19,8 +19,10 @@ import {
 import { consistencyPayload, verifyAdvertisement, type Members } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import { commitToShare, readShare, type SecretKind } from "../../shared/secagg/share-box.ts";
+import { sharePart, shareTree } from "../../shared/secagg/share-tree.ts";
 import {
   COORDINATOR,
+  EVERYONE,
   openSigned,
   parsePayload,
   statementOf,
@@ -68,25 +70,38 @@ export function admitShareKeys(
   neighbours = members.list.length - 1,
 ): AdmittedShares {
   const { member, payload } = open(crypto, session, members, "share-keys", message);
-  const { shares } = parsePayload(shareKeys, heading("share-keys", member.name), payload);
+  const { shares, signature: one } = parsePayload(shareKeys, heading("share-keys", member.name), payload);
+  const complete = neighbours === members.list.length - 1;
   const fail = (what: string, details: Record<string, unknown>): CodedError =>
     new CodedError("WIRE_INVALID", `share-keys from ${member.name}: ${what}`, { client: member.name, ...details });
   if (shares.length !== neighbours + 1) {
     const what = `expected shares for ${neighbours + 1} holders, got ${shares.length}`;
     throw fail(what, { field: "shares", expected: neighbours + 1, got: shares.length });
   }
+  if (complete !== (one === undefined) || shares.some((share) => complete !== (share.signature !== undefined))) {
+    throw fail(`expected ${complete ? "a signature under each share" : "one signature under all"}`, {
+      field: "signature",
+    });
+  }
+  const tree = complete ? null : shareTree(crypto, shares);
+  if (tree !== null && one !== undefined) {
+    const all = { step: "share", sender: member.name, recipient: EVERYONE } as const;
+    verifyStatement(crypto, member.signingKey, session, all, { payload: tree.root, signature: one });
+  }
   const statements = new Map<ClientName, Statement>();
   let before = "";
-  for (const [i, { to, payload: text, signature }] of shares.entries()) {
+  for (const [i, { to, payload: text, signature = one ?? "" }] of shares.entries()) {
     if (compareNames(before, to) >= 0 || !members.byName.has(to)) {
       const what = "expected each share for another one of the roster, in order";
       throw fail(what, { field: `shares.${i}.to`, got: to });
     }
     before = to;
-    const route = { step: "share", sender: member.name, recipient: to } as const;
-    verifyStatement(crypto, member.signingKey, session, route, { payload: text, signature });
+    if (tree === null) {
+      const route = { step: "share", sender: member.name, recipient: to } as const;
+      verifyStatement(crypto, member.signingKey, session, route, { payload: text, signature });
+    }
     readShare(member.name, to, text);
-    statements.set(to, { sender: member.name, payload: text, signature });
+    statements.set(to, { sender: member.name, payload: tree?.proven[i] ?? text, signature });
   }
   if (!statements.has(member.name)) throw fail("it holds no share of its own", { field: "shares" });
   return { statements };
@@ -175,7 +190,7 @@ export function admitUnmask(
       const share = fromBase64(text) as Uint8Array;
       const holder = member.name;
       const statement = shared.get(owner)?.statements.get(holder) as Statement;
-      const commitments = readShare(owner, holder, statement.payload);
+      const commitments = readShare(owner, holder, sharePart(statement.payload));
       const committed = kind === "self-mask" ? commitments.selfMask : commitments.maskKey;
       if (!committed || !equalBytes(commitToShare(crypto, session.sid, kind, owner, holder, share), committed)) {
         throw new CodedError("SECAGG_SECRET_FALSE", `${holder} reveals a false share of ${owner}`, {

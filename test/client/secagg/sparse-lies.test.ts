@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from "@jest/globals";
 import type { ClientRound } from "../../../client/secagg/client-round.ts";
 import { pickHolders } from "../../../client/secagg/holders.ts";
+import { admitShareKeys } from "../../../coordinator/aggregate/admit.ts";
 import { announcement } from "../../../coordinator/aggregate/announce.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
 import type { ClientName } from "../../../shared/ids.ts";
@@ -11,7 +12,7 @@ import type { ShareKeys, Shares, Survivors } from "../../../shared/secagg/messag
 import { openRoster, type Members } from "../../../shared/secagg/roster.ts";
 import type { Session } from "../../../shared/secagg/session.ts";
 import { sharingGraph } from "../../../shared/secagg/sharing-graph.ts";
-import { statementOf, type SignedStep } from "../../../shared/secagg/signed.ts";
+import { COORDINATOR, sign, statementOf, type SignedStep } from "../../../shared/secagg/signed.ts";
 import { withVerificationCache } from "../../../shared/secagg/verification-cache.ts";
 import {
   fakeFederation,
@@ -55,10 +56,10 @@ const client = (i: number) => fed.clients[i] as FakeClient;
 const holdersOf = (i: number) => (JSON.parse(sent[i]!.payload) as ShareKeys).shares.map(({ to }) => to);
 
 function sharesFor(i: number, sharers: readonly ClientName[] = names): Shares {
-  const addressed = sent.flatMap(({ sender, payload }) => {
-    const share = (JSON.parse(payload) as ShareKeys).shares.find(({ to }) => to === names[i]);
-    if (share === undefined || sender === names[i] || !sharers.includes(sender as ClientName)) return [];
-    return [{ sender: sender as ClientName, payload: share.payload, signature: share.signature }];
+  const addressed = sent.flatMap((message) => {
+    const { sender } = message;
+    if (sender === names[i] || !sharers.includes(sender as ClientName)) return [];
+    return admitShareKeys(crypto, session, members, message, neighbours).statements.get(names[i] as ClientName) ?? [];
   });
   return announcement.shares(addressed, sharers);
 }
@@ -109,6 +110,43 @@ describe("whom a client trusts with its shares", () => {
     expect(holdersOf(0)).toHaveLength(neighbours + 1);
     expect(holdersOf(0)).toContain(names[0]);
     expect(new Set(names.map((_, i) => holdersOf(i).join())).size).toBeGreaterThan(1);
+  });
+});
+
+describe("shares under one signature", () => {
+  test("changed on the way, with another's proof, without one, or made for somebody else", async () => {
+    const honest = sharesFor(0);
+    const [first, second] = honest.shares;
+    const other = sharesFor(1).shares.find(({ sender }) => sender === first!.sender);
+    const lied = (payload: string) => () =>
+      victim().acceptShares({ ...honest, shares: honest.shares.with(0, { ...first!, payload }) });
+    const [part = "", proof = ""] = first!.payload.split(".");
+    const [otherPart = "", otherProof = ""] = (other ?? second!).payload.split(".");
+    const flipped = `${part.slice(0, 40)}${part[40] === "A" ? "B" : "A"}${part.slice(41)}`;
+    await refuses("SECAGG_SIGNATURE", lied(`${flipped}.${proof}`), first!.sender);
+    await refuses("SECAGG_SIGNATURE", lied(`${part}.${otherProof}`), first!.sender);
+    await refuses("SECAGG_SIGNATURE", lied(`${otherPart}.${otherProof}`), first!.sender);
+    await refuses("SECAGG_SIGNATURE", lied(`${part}.${proof.slice(0, 32)}`), first!.sender);
+    await refuses("WIRE_INVALID", lied(part), first!.sender);
+    await refuses("WIRE_INVALID", lied(`${part}.${proof}A`), first!.sender);
+    await refuses("WIRE_INVALID", lied(`${part}.${proof.repeat(9)}`), first!.sender);
+    expect(victim().acceptShares(honest)).toBeUndefined();
+  });
+
+  test("or under each, as the graph is, and not the other way", () => {
+    const says = (i: number, payload: object) => {
+      const heading = { step: "share-keys", sender: names[i] as ClientName, recipient: COORDINATOR } as const;
+      return sign(crypto, client(i).signingKey, session, heading, JSON.stringify(payload));
+    };
+    const given = JSON.parse(sent[0]!.payload) as ShareKeys;
+    const admit = (payload: object) => () => admitShareKeys(crypto, session, members, says(0, payload), neighbours);
+    expect(admit(given)().statements.size).toBe(neighbours + 1);
+    const { signature, shares } = given;
+    for (const lie of [{ shares }, { shares: shares.map((share) => ({ ...share, signature })), signature }]) {
+      expect(admit(lie)).toThrow(/signature/);
+    }
+    const swapped = shares.with(1, { ...shares[1]!, payload: shares[2]!.payload });
+    expect(admit({ shares: swapped, signature })).toThrow(/not valid/);
   });
 });
 
