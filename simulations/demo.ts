@@ -96,7 +96,9 @@ export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<D
       listen: { port: 0 },
       labels,
       ...(from.init !== undefined && { model: { init: from.init } }),
-      training: { localSteps: from.localSteps },
+      // A few rounds go further so: docs/decisions/few-rounds.md.
+      training: { localSteps: from.localSteps, optimizer: { decay: 0.5 } },
+      strategy: { name: "fedavg", serverMomentum: 0.5 },
       schedule: {
         rounds,
         cohort: { min: from.clients, max: Math.max(64, from.clients) },
