@@ -99,9 +99,14 @@ function onWhat(plan: TrainingPlan): string[] {
 function whatLeaves(plan: TrainingPlan): string[] {
   const inSums = plan.secureAggregation.mode !== "off";
   const { personal } = plan.training;
+  const controls = plan.strategy.name === "scaffold";
   const own = personal.length === 0 ? "" : `, or this site's own ${personal.join(", ")} of the model`;
   return [
     "Once a round: by how much training changed the model's numbers, and sums of losses and example counts.",
+    ...(controls
+      ? ["With them, as many numbers again: how this site's training pulls compared with the others'."]
+      : []),
+    ...(plan.strategy.name === "qfedavg" ? ["With them: how well the model does on this site's training data."] : []),
     "After a round: counts that make up the scores on the held-out data.",
     inSums
       ? "Both leave masked; nobody but this site can read them, only their sums over the sites of the round."

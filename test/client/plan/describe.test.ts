@@ -58,6 +58,13 @@ describe("the plan in plain words", () => {
     expect(words(large)).toContain("In rounds of more than 64 sites this holds while at most 5 %");
     expect(words({})).not.toContain("In rounds of more than");
     expect(words({ ...large, secureAggregation: { mode: "off" } })).not.toContain("In rounds of more than");
+
+  test("says what a strategy sends besides, and that groups are seen", () => {
+    expect(words({ strategy: { name: "scaffold" } })).toContain("as many numbers again");
+    expect(words({ strategy: { name: "qfedavg" } })).toContain("how well the model does on this site's training data");
+    const grouped = words({ secureAggregation: { groups: { size: 4 } }, aggregation: { rule: "krum" } });
+    for (const part of ["groups of 4", "each group of at least 3", "(krum)"]) expect(grouped).toContain(part);
+    expect(words({})).not.toContain("groups of");
   });
 
   test("says what else is learned from, and that a teacher must be here", () => {
