@@ -8,6 +8,7 @@ import { ATTACKS, type Attack } from "../../simulations/attacks/attackers.ts";
 import { Results } from "../../simulations/attacks/results.ts";
 import {
   cellsOf,
+  checkGoesOn,
   MODES,
   ROBUST_RULES,
   runCell,
@@ -78,7 +79,7 @@ async function table(options: Options): Promise<void> {
   await interruptible(async (signal) => {
     for (const [i, cell] of cells.entries()) {
       if (results.of(cell) !== null) continue;
-      signal.throwIfAborted();
+      checkGoesOn(signal);
       const result = await runCell(setting, cell, signal);
       await results.add(result);
       const { mode, rule, attack, share, accuracy, backdoor, seconds } = result;

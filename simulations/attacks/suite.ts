@@ -5,6 +5,7 @@
 import { checkAggregation } from "../../coordinator/aggregate/robust/config.ts";
 import { aggregation, updatesNeeded, type Aggregation, type AggregationRule } from "../../shared/config/aggregation.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
+import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import { simulateFederation } from "../federation.ts";
 import { attackers, ATTACKS, poisoned, type Attack } from "./attackers.ts";
@@ -83,7 +84,7 @@ export function cellsOf({ modes, rules, attacks, shares }: SuiteSetting): Cell[]
   ]);
 }
 
-/** Runs one federation. The engine must have been loaded. */
+/** Runs one federation; INTERRUPTED. The engine must have been loaded. */
 export async function runCell(setting: SuiteSetting, cell: Cell, signal?: AbortSignal): Promise<CellResult> {
   const started = performance.now();
   const bad = Math.round(cell.share * setting.clients[cell.mode]);
@@ -102,7 +103,7 @@ export async function runCell(setting: SuiteSetting, cell: Cell, signal?: AbortS
       },
       signal,
     );
-    signal?.throwIfAborted();
+    checkGoesOn(signal);
     const test = generatePictures(setting.testPictures, setting.seed, "test");
     const asked = cell.attack === null || cell.attack === "backdoor";
     return {
@@ -115,6 +116,11 @@ export async function runCell(setting: SuiteSetting, cell: Cell, signal?: AbortS
   } finally {
     network.dispose();
   }
+}
+
+/** INTERRUPTED once the signal says so: what a federation that was stopped comes to is no result. */
+export function checkGoesOn(signal?: AbortSignal): void {
+  if (signal?.aborted === true) throw new CodedError("INTERRUPTED", "stopped; the same command goes on from here");
 }
 
 /** null: the rule needs more updates. It is told how many attack, or the most that it can bear with so many updates. */

@@ -126,6 +126,12 @@ test("a rule that needs more clients is left out", async () => {
   expect(cellsOf(USUAL_SUITE)).toHaveLength(2 * (9 + 9 * ATTACKS.length * 3));
 });
 
+test("a suite that is stopped says so, and records nothing of the federation under way", async () => {
+  const stopped = AbortSignal.abort();
+  const cell = { mode: "trusted", rule: "mean", attack: null, share: 0 } as const;
+  await expect(runCell(TINY, cell, stopped)).rejects.toMatchObject({ code: "INTERRUPTED" });
+});
+
 test("the command measures, writes the page, and goes on where it was interrupted", async () => {
   const out = await mkdtemp(join(tmpdir(), "attacked-"));
   try {
