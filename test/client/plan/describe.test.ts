@@ -58,6 +58,7 @@ describe("the plan in plain words", () => {
     expect(words(large)).toContain("In rounds of more than 64 sites this holds while at most 5 %");
     expect(words({})).not.toContain("In rounds of more than");
     expect(words({ ...large, secureAggregation: { mode: "off" } })).not.toContain("In rounds of more than");
+  });
 
   test("says what a strategy sends besides, and that groups are seen", () => {
     expect(words({ strategy: { name: "scaffold" } })).toContain("as many numbers again");
