@@ -1,6 +1,7 @@
 /** Linear maps with bias and ReLU as single differentiable passes: dense, convolution, depthwise convolution. */
 import type * as tf from "../engine/tf.ts";
 import { differentiable, type Keep, type Pass } from "./differentiable.ts";
+import { exampleGradients } from "./examples.ts";
 import { kernels } from "./loaded.ts";
 
 export interface ConvolutionOptions {
@@ -56,6 +57,14 @@ export function convolutionPass(
     y,
     back(dy) {
       const dz = keptY === null ? dy : k.reluGradient(dy, keptY());
+      const apart = exampleGradients();
+      if (apart !== null) {
+        return [
+          ...(inputGradient ? [k.convolveInput(dz, keptX(), keptKernel(), geometry)] : []),
+          apart.addConvolution(kernel, keptX(), dz, geometry),
+          ...(bias === null ? [] : [apart.addSum(bias, dz)]),
+        ];
+      }
       return [
         ...(inputGradient ? [k.convolveInput(dz, keptX(), keptKernel(), geometry)] : []),
         k.convolveFilter(dz, keptX(), keptKernel(), geometry),
@@ -80,6 +89,11 @@ export function densePass(
     y,
     back(dy) {
       const dz = keptY === null ? dy : k.reluGradient(dy, keptY());
+      const apart = exampleGradients();
+      if (apart !== null) {
+        const dx = k.matMul(dz, keptKernel(), false, true);
+        return [dx, apart.addProduct(kernel, keptX(), dz), apart.addSum(bias, dz)];
+      }
       return [k.matMul(dz, keptKernel(), false, true), k.matMul(keptX(), dz, true, false), k.biasGradient(dz)];
     },
   };

@@ -8,6 +8,7 @@
  */
 import * as tf from "../engine/tf.ts";
 import { differentiable, type Keep, type Pass } from "./differentiable.ts";
+import { exampleGradients } from "./examples.ts";
 import { kernels } from "./loaded.ts";
 
 const EPSILON = 1e-5;
@@ -62,7 +63,8 @@ export function groupNormPass(keep: Keep, x: tf.Tensor, scale: tf.Tensor, groups
     y: k.scaleChannels(x, factors),
     back(dy, plus) {
       const product = k.sumProducts(dy, kept());
-      const scaleGradient = new Float32Array(channels);
+      const apart = exampleGradients();
+      const scaleGradient = new Float32Array(apart === null ? channels : batch * channels);
       const corrections = new Float32Array(batch * channels);
       for (let b = 0; b < batch; b++) {
         for (let g = 0; g < groups; g++) {
@@ -72,14 +74,19 @@ export function groupNormPass(keep: Keep, x: tf.Tensor, scale: tf.Tensor, groups
           for (let c = start; c < start + perGroup; c++) {
             const channel = c - b * channels;
             const value = product[c] as number;
-            scaleGradient[channel] = (scaleGradient[channel] as number) + value * r;
+            const at = apart === null ? channel : c;
+            scaleGradient[at] = (scaleGradient[at] as number) + value * r;
             weighted += (gain[channel] as number) * value;
           }
           corrections.fill((-weighted * r * r * r) / count, start, start + perGroup);
         }
       }
       const terms = [k.scaleChannels(dy, factors), k.scaleChannels(kept(), corrections)];
-      return [k.total(plus === undefined ? terms : [...terms, plus]), tf.tensor1d(scaleGradient)];
+      const dScale = tf.tensor1d(scaleGradient);
+      return [
+        k.total(plus === undefined ? terms : [...terms, plus]),
+        apart === null ? dScale : apart.add(scale, k.reshape(dScale, [batch, channels])),
+      ];
     },
   };
 }
@@ -102,7 +109,8 @@ export function tokenNormPass(keep: Keep, x: tf.Tensor, scale: tf.Tensor): NormP
       const projection = k.matMul(product, k.times(k.reshape(keptScale(), [channels, 1]), 1 / channels), false, false);
       const inner = k.sub(k.mul(dy, keptScale()), k.mul(keptNormal(), projection));
       const dx = k.mul(inner, keptFactor());
-      return [plus === undefined ? dx : k.add(dx, plus), k.biasGradient(product)];
+      const dScale = exampleGradients()?.addSum(scale, product) ?? k.biasGradient(product);
+      return [plus === undefined ? dx : k.add(dx, plus), dScale];
     },
   };
 }

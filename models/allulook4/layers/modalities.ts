@@ -3,6 +3,7 @@
  * visual path is what it would be alone.
  */
 import * as tf from "../../engine/tf.ts";
+import { rowsOf } from "../../kernels/embedding.ts";
 import { dense } from "../../kernels/linear.ts";
 import { AllulookLayer, inputShapes, type LayerConfig, read, type Shape } from "./layer.ts";
 
@@ -57,7 +58,7 @@ export class TextTokens extends AllulookLayer {
       features,
       1,
     ]);
-    const rows = tf.reshape(tf.gather(table as tf.Tensor2D, flat), [batch * words, features, embedding]);
+    const rows = tf.reshape(rowsOf(table as tf.Tensor2D, flat), [batch * words, features, embedding]);
     const count = tf.maximum(tf.sum(present, 1), 1);
     const mean = tf.div(tf.sum(tf.mul(rows, present), 1), count) as tf.Tensor2D;
     const tokens = dense(mean, kernel as tf.Tensor2D, bias as tf.Tensor1D, false);

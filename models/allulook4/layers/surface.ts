@@ -3,6 +3,9 @@
  * looks (a floor, a slope, a tube); with five weights the depth head has that from the first steps, at any size.
  */
 import * as tf from "../../engine/tf.ts";
+import { differentiable } from "../../kernels/differentiable.ts";
+import { exampleGradients } from "../../kernels/examples.ts";
+import { kernels } from "../../kernels/loaded.ts";
 import { AllulookLayer, inputShapes, read, type Shape } from "./layer.ts";
 
 /** x, y, x^2, y^2 and xy, in [-1, 1] over the map. */
@@ -31,8 +34,19 @@ export class Surface extends AllulookLayer {
   protected override forward([x]: tf.Tensor[]): tf.Tensor {
     const map = x as tf.Tensor4D;
     const [, height, width] = map.shape;
-    const weights = tf.reshape(read<tf.Tensor1D>(this.#surface), [TERMS, 1]);
-    return tf.add(map, tf.reshape(tf.matMul(basis(height, width), weights), [1, height, width, 1]));
+    const surface = read<tf.Tensor1D>(this.#surface);
+    const over = (weights: tf.Tensor1D) =>
+      tf.reshape(tf.matMul(basis(height, width), tf.reshape(weights, [TERMS, 1])), [1, height, width, 1]);
+    const apart = exampleGradients();
+    if (apart === null) return tf.add(map, over(surface));
+    return differentiable([map, surface], () => ({
+      y: tf.add(map, over(surface)),
+      back(dy) {
+        const k = kernels();
+        const slopes = k.reshape(dy, [apart.examples, height * width]);
+        return [dy, apart.add(surface, k.matMul(slopes, basis(height, width), false, false))];
+      },
+    }));
   }
 }
 tf.serialization.registerClass(Surface);
