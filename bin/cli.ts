@@ -22,6 +22,7 @@ import { register as outbox } from "./commands/outbox.ts";
 import { register as plan } from "./commands/plan.ts";
 import { register as predict } from "./commands/predict.ts";
 import { register as pretrain } from "./commands/pretrain.ts";
+import { register as privacy } from "./commands/privacy.ts";
 import { register as pseudoLabel } from "./commands/pseudo-label.ts";
 import { register as release } from "./commands/release.ts";
 import { register as simulate } from "./commands/simulate.ts";
@@ -59,6 +60,7 @@ const families = [
   model,
   release,
   transcript,
+  privacy,
   attack,
   bench,
 ];

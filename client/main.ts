@@ -24,6 +24,7 @@ import { FilePersonalStore } from "./model-cache/personal.ts";
 import { FileParamStore } from "./model-cache/store.ts";
 import { FileOutbox } from "./outbox/outbox.ts";
 import { FileApprovals, storePlan } from "./plan/approvals.ts";
+import { openPrivacyLedger } from "./policy/privacy-ledger.ts";
 import { applyCpuPolicy } from "./policy/resources.ts";
 import { openRoundLog } from "./secagg/round-log-file.ts";
 import { ClientSession } from "./session.ts";
@@ -120,6 +121,7 @@ export async function createClient(
       transport,
       approvals: new FileApprovals(paths.approvals, config.policy.approve),
       roundLog: await openRoundLog(paths.rounds),
+      ledger: await openPrivacyLedger(paths.privacy),
       revocations: {
         held: await readRevocations(paths),
         keep: (list) =>

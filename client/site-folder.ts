@@ -8,6 +8,7 @@
  *     plan.json          the training plan last received
  *     approvals.jsonl    who approved which plan, and when
  *     rounds.jsonl       attempts taken part in and survivor lists revealed for (client/secagg/round-log.ts)
+ *     privacy.jsonl      what was spent of this site's privacy (client/policy/privacy-ledger.ts)
  *     revocations.json   the newest list of revoked members seen
  *     outbox.jsonl       everything that ever left this site
  *     scores.jsonl       scores of every version on this site's own held-out data; they never leave
@@ -36,6 +37,7 @@ export interface SitePaths {
   readonly plan: string;
   readonly approvals: string;
   readonly rounds: string;
+  readonly privacy: string;
   readonly revocations: string;
   readonly outbox: string;
   readonly scores: string;
@@ -58,6 +60,7 @@ export function sitePaths(root: string): SitePaths {
     plan: join(state, "plan.json"),
     approvals: join(state, "approvals.jsonl"),
     rounds: join(state, "rounds.jsonl"),
+    privacy: join(state, "privacy.jsonl"),
     revocations: join(state, "revocations.json"),
     outbox: join(state, "outbox.jsonl"),
     scores: join(state, "scores.jsonl"),

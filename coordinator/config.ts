@@ -18,6 +18,7 @@ import { withTeacher } from "./teacher.ts";
 import { checkAggregation } from "./aggregate/robust/config.ts";
 import { checkStrategy } from "./optimizer/config.ts";
 import { checkTrainingFeatures } from "./training-features.ts";
+import { withPrivacy } from "./privacy-config.ts";
 import { parseSchedule } from "./schedule/schedule.ts";
 
 export interface CheckedConfig {
@@ -71,7 +72,7 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
     checkTrainingFeatures(config);
     checkModel(config);
     checkListen(config);
-    return { config: withStart(withProximal(config)), tolerated };
+    return { config: withPrivacy(withStart(withProximal(config))), tolerated };
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     throw new CodedError(error.code, `${file}: ${error.message}`, { file, ...error.details }, { cause: error });

@@ -17,6 +17,7 @@ import { Inbox } from "./round/inbox.ts";
 import { Outbox } from "./round/outbox.ts";
 import type { CoordinatorParts } from "./round/parts.ts";
 import { roundReport } from "./round/report.ts";
+import { privacyRules } from "./round/privacy-budget.ts";
 import type { Rules } from "./round/rules.ts";
 import type { FederationState, MaskedInput, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
 import { robustRule } from "./aggregate/robust/rules.ts";
@@ -105,7 +106,9 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
         const { transcript } = effect;
         await parts.keepTranscript(transcriptName(transcript.session), signTranscript(parts.keys.signing, transcript));
       } else {
-        const report = roundReport(effect.facts, effect.status, effect.endedAt, effect.reason, bytes.since());
+        const { facts, status, endedAt, reason } = effect;
+        const epsilon = rules.privacy?.epsilon(driver.state.spent ?? {}, 0) ?? null;
+        const report = roundReport(facts, status, endedAt, reason, bytes.since(), epsilon);
         await store.putRound({ round: report.round, report: canonicalJson(report) });
         if (report.status === "completed" && report.round > 0) recorded += 1;
         await chain.settle(driver.state.version);
@@ -191,7 +194,8 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
 
 function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
   const { config, options, crypto } = parts;
-  const { schedule, secureAggregation, evaluation, retry } = config;
+  const { schedule, secureAggregation, evaluation, retry, privacy } = config;
+  const scored = privacy.unit === "none" || privacy.scores === "exact";
   return {
     federation: parts.federation,
     configHash,
@@ -208,7 +212,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
       unmaskMs: schedule.phaseDeadlines.unmask,
     },
     patienceMs: retry.patience,
-    evaluation: { every: options.evaluationEvery ?? evaluation.every, patienceMs: evaluation.patience },
+    evaluation: { every: scored ? (options.evaluationEvery ?? evaluation.every) : 0, patienceMs: evaluation.patience },
     stop: {
       rounds: Math.min(schedule.rounds, options.rounds ?? Number.POSITIVE_INFINITY),
       untilMetric: schedule.untilMetric,
@@ -216,6 +220,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
       failures: options.failures,
     },
     schedule: parseSchedule(schedule.every),
+    privacy: privacyRules(config),
     liveness: options.liveness,
     attempts: options.attempts,
     heartbeatMs: HEARTBEAT_MS,

@@ -75,6 +75,10 @@ export const ERRORS = {
   POLICY_MIN_SURVIVORS: "Fewer sites would be summed than policy.minSurvivors in site.yaml demands.",
   POLICY_MIN_GROUP: "The plan sums smaller groups of clients than policy.minGroup in site.yaml demands.",
   POLICY_PRIVACY: "The plan's privacy loss is unbounded or above policy.privacy.maxEpsilon in site.yaml.",
+  PRIVACY_BUDGET:
+    "The privacy budget is spent; nothing more is learned from this data unless a person raises privacy.budget or policy.privacy.maxEpsilon.",
+  PRIVACY_EXAMPLES: "This site has too few training examples for the plan's noise; it cannot take part.",
+  PRIVACY_MODEL: "The model mixes the examples of a batch, so that single ones cannot be protected; use another one.",
   SESSION_SIGNATURE: "An invitation is not signed by the coordinator this site has joined; the site refuses it.",
   SESSION_PLAN: "An invitation is for another federation or plan than the one approved here; the site refuses it.",
   SESSION_SPLIT_VIEW: "The coordinator tells two stories of the last session; compare transcripts with other sites.",

@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { NO_OUTBOX } from "../client/outbox/outbox.ts";
 import { sharedReading } from "../client/secagg/reading.ts";
+import { memoryLedger } from "../client/policy/privacy-ledger.ts";
 import { memoryRoundLog } from "../client/secagg/round-log.ts";
 import { ClientSession } from "../client/session.ts";
 import { MemoryPersonalStore } from "../client/model-cache/personal.ts";
@@ -208,6 +209,7 @@ export async function simulateFederation(
         covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "simulation" }),
       },
       roundLog: memoryRoundLog(),
+      ledger: memoryLedger(),
       outbox: NO_OUTBOX,
       crypto,
       random,

@@ -205,11 +205,17 @@ export function reportOf(
     model: { name: config.model.name, preset: config.model.preset, params },
     secureAggregation: config.secureAggregation.mode,
     threads: engine.threads,
-    privacy: { unit: config.privacy.unit, epsilon: null, delta: null },
+    privacy: privacyEntry(config, rounds),
     rounds: rounds.map((round) => ({ ...round, excluded: [...round.excluded] })),
     release: release === null ? null : releaseEntryOf(release),
     data: { ...data, evaluation: "held out by the clients" },
   };
+}
+
+/** What was protected, and what all rounds together cost. */
+function privacyEntry({ privacy }: FederationConfig, rounds: readonly RoundReport[]): Report["privacy"] {
+  if (privacy.unit === "none") return { unit: "none", epsilon: null, delta: null };
+  return { unit: privacy.unit, epsilon: rounds.at(-1)?.epsilon ?? 0, delta: privacy.delta };
 }
 
 /** The release's entry in report.json. */

@@ -19,6 +19,7 @@ import {
 import { accuracyTable, backdoorTable, robustnessPage } from "../../simulations/attacks/table.ts";
 import { integer, positive } from "../numbers.ts";
 import { interruptible, note, printResult } from "../output.ts";
+import { registerMembership } from "./attack-membership.ts";
 
 interface Options {
   readonly modes: Mode[];
@@ -35,7 +36,7 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  const attack = program.command("attack").description("clients that attack a federation, simulated");
+  const attack = program.command("attack").description("attacks on a federation and on its releases, simulated");
   attack
     .command("table")
     .description("accuracy (and backdoor success) under attack, for every aggregation rule")
@@ -68,6 +69,7 @@ export function register(program: Command): void {
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExample: allulook attack table --rules mean median --attacks signFlip --out attacked")
     .action(table);
+  registerMembership(attack);
 }
 
 async function table(options: Options): Promise<void> {

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { checkFederationConfig, readFederationConfig, withoutStart } from "../../coordinator/config.ts";
+import { withoutNoise } from "../../coordinator/privacy-config.ts";
 import { completeConfig } from "../../coordinator/own-model.ts";
 import { withTeacher } from "../../coordinator/teacher.ts";
 import { federationConfig, type FederationConfig } from "../../shared/config/federation.ts";
@@ -179,6 +180,7 @@ function configured(
   const sameStrategy = options.strategy === undefined || options.strategy === base.strategy.name;
   const raw = {
     ...base,
+    privacy: withoutNoise(base.privacy),
     seed: fixed.seed,
     model: {
       ...withoutStart(base.model),

@@ -5,6 +5,7 @@ import type { Distillation } from "../../shared/config/distillation.ts";
 import type { OwnModel } from "../../shared/config/own-model.ts";
 import { layerCounts } from "../../shared/config/topology.ts";
 import { modelTitle } from "../../shared/config/models.ts";
+import { noiseOf, plannedEpsilon } from "../../shared/privacy/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { planRefusals } from "../policy/plan-policy.ts";
 
@@ -117,6 +118,27 @@ function whatLeaves(plan: TrainingPlan): string[] {
   ];
 }
 
+function privacyWords(plan: TrainingPlan): string[] {
+  const { privacy } = plan;
+  const cost = plannedEpsilon(plan);
+  if (privacy.unit === "none" || cost === null)
+    return ["No differential privacy: the trained model itself may reveal something about the data it learned from."];
+  const noise = noiseOf(privacy);
+  const { delta } = privacy;
+  const whose =
+    privacy.unit === "example"
+      ? `Differential privacy for every single picture, by noise (${noise}) that this computer adds in every step`
+      : plan.secureAggregation.mode === "off"
+        ? `Differential privacy for every whole site, by noise (${noise}) that the coordinator is trusted to add`
+        : `Differential privacy for every whole site, by noise (${noise} in the sum) of which every site adds a part`;
+  return [
+    `${whose}: all rounds together cost at most epsilon ${cost.toFixed(2)} at delta ${delta}. Noise is not seeded.`,
+    privacy.scores === "none"
+      ? "Scores on held-out pictures do not leave this site."
+      : "Scores on held-out pictures leave without noise: this protection is not for them.",
+  ];
+}
+
 function howProtected(plan: TrainingPlan): string[] {
   const { mode } = plan.secureAggregation;
   const { rule } = plan.aggregation;
@@ -135,7 +157,7 @@ function howProtected(plan: TrainingPlan): string[] {
     ...(rule === "mean"
       ? []
       : [`Changes are compared with each other, so that bad sites move the model little (${rule}).`]),
-    "No differential privacy: the trained model itself may reveal something about the data it learned from.",
+    ...privacyWords(plan),
     plan.authority === "offline"
       ? "Members are certified by an authority key that the coordinator does not hold."
       : "Members are certified by the coordinator itself: it could invent members.",

@@ -2,6 +2,7 @@
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { checkTopology } from "../../shared/config/topology.ts";
+import { plannedEpsilon } from "../../shared/privacy/plan.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 
 const PROTECTION = { off: 0, "semi-honest": 1, malicious: 2 } as const;
@@ -64,6 +65,13 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
         { field: "policy.privacy.maxEpsilon", expected: policy.privacy.maxEpsilon, got: "none" },
       ),
     );
+  }
+  const planned = policy.privacy.maxEpsilon === null ? null : plannedEpsilon(plan);
+  if (planned !== null && planned > (policy.privacy.maxEpsilon ?? 0)) {
+    const got = Number(planned.toFixed(3));
+    const words = `policy.privacy.maxEpsilon: this site allows ${policy.privacy.maxEpsilon}; the plan's rounds cost ${got}`;
+    const details = { field: "policy.privacy.maxEpsilon", expected: policy.privacy.maxEpsilon, got };
+    refusals.push(new CodedError("POLICY_PRIVACY", words, details));
   }
   return refusals;
 }

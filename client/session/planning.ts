@@ -150,7 +150,16 @@ export class Planning {
     const { workplace, self, options, room } = this.#parts;
     try {
       const place = await workplace(plan);
-      const work = new Work(plan, place, { name: self.name, keepResult: options.keepResult, room });
+      const { random, ledger, policy, now } = this.#parts;
+      const work = new Work(plan, place, {
+        name: self.name,
+        keepResult: options.keepResult,
+        room,
+        random,
+        ledger,
+        maxEpsilon: policy.privacy.maxEpsilon,
+        now,
+      });
       const versions = new Versions(this.#parts, place, work, this.#sender, this.#stopped);
       return { plan, configHash, place, work, versions };
     } catch (error) {

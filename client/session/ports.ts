@@ -13,6 +13,7 @@ import type { PersonalStore } from "../model-cache/personal.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Approvals } from "../plan/approvals.ts";
 import type { Reading } from "../secagg/reading.ts";
+import type { PrivacyLedger } from "../policy/privacy-ledger.ts";
 import type { RoundLog } from "../secagg/round-log.ts";
 import type { Trainer } from "../training/trainer.ts";
 import type { ClientTransport } from "../transport/port.ts";
@@ -85,6 +86,8 @@ export interface SessionParts {
   readonly transport: ClientTransport;
   readonly approvals: Approvals;
   readonly roundLog: RoundLog;
+  /** What this site has spent of its privacy. */
+  readonly ledger: PrivacyLedger;
   /** Left out: a list is known as long as the process lives. */
   readonly revocations?: Revocations;
   /** How the session ended that this site was told of last; left out: nothing is known from before. */

@@ -2,6 +2,8 @@
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
+import { noiseOf, noisyGrid, type NoisyGrid } from "../../shared/privacy/plan.ts";
+import { privateFixedPoint } from "../../shared/privacy/private-fixed-point.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Fallback } from "../../shared/quantize/dtype.ts";
 import { deriveModel } from "../../shared/quantize/model.ts";
@@ -14,7 +16,9 @@ import { l2Norm } from "../../shared/privacy/clip.ts";
 import { localScaling, scales, SHARE } from "../../shared/strategies/scaling.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
 import type { TrainingProgress, TrainingResult } from "../training/trainer.ts";
+import { checkBudget, siteMechanism, type PrivacyLedger } from "../policy/privacy-ledger.ts";
 import { encodeUpdate, type UpdateRules } from "../update/encode.ts";
+import { encodePrivately } from "../update/encode-private.ts";
 import type { SessionParts, Workplace } from "./ports.ts";
 
 /** A version and its quantized model, of the newest and the one before. */
@@ -28,12 +32,19 @@ interface Training {
   readonly abort: AbortController;
   /** Its vector was handed out: whether it was counted is the coordinator's to know. */
   handedOut: boolean;
+  /** Its cost stands in the ledger. */
+  recorded: boolean;
 }
 
 interface WorkOptions {
   readonly name: ClientName;
   readonly keepResult: boolean;
   readonly room: SessionParts["room"];
+  readonly random: SessionParts["random"];
+  readonly ledger: PrivacyLedger;
+  /** Of site.yaml. */
+  readonly maxEpsilon: number | null;
+  readonly now: () => number;
 }
 
 export class Work {
@@ -41,6 +52,8 @@ export class Work {
   readonly #place: Workplace;
   readonly #options: WorkOptions;
   readonly #rules: UpdateRules;
+  /** Of client-level privacy, else null. */
+  readonly #grid: NoisyGrid | null;
   readonly #evaluation: EvaluationLayout;
   #training: Training | null = null;
   #progress: TrainingProgress | null = null;
@@ -54,10 +67,16 @@ export class Work {
     const { wordBits, maxWeight, examplesPerWeight } = plan.secureAggregation;
     const cohortMax = plan.schedule.cohort.max;
     const { layout, statistics } = place.trainer;
+    const { privacy } = plan;
+    this.#grid = gridOf(plan);
+    const clipNorm = privacy.unit === "client" ? privacy.clipNorm : plan.clip.norm;
     this.#rules = {
       layout: trainingLayout({ wordBits, cohortMax, coordinates: layout.length }, scales(plan.strategy) ? [SHARE] : []),
-      fixed: fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: plan.clip.coordinate }),
-      clipNorm: plan.clip.norm,
+      fixed:
+        this.#grid === null || clipNorm === null
+          ? fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: plan.clip.coordinate })
+          : privateFixedPoint(this.#grid, { wordBits, cohortMax, clipNorm }),
+      clipNorm,
       examplesPerWeight,
     };
     this.#evaluation = evaluationLayout({ wordBits, cohortMax, counters: statistics.length });
@@ -134,6 +153,7 @@ export class Work {
 
   async #update(session: Session, version: number, signal: AbortSignal): Promise<Words> {
     const { trainer } = this.#place;
+    this.#afford(session);
     const result = await this.#trained(session, version, signal);
     const { delta, examplesSeen, lossSum, lossCount } = result;
     signal.throwIfAborted();
@@ -145,10 +165,36 @@ export class Work {
     const facts = { steps: lossCount, norm: l2Norm(delta), startLoss: result.startLoss ?? meanLoss, staleness };
     const scaling = localScaling(strategy, training.optimizer, facts);
     const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen, scaling };
-    const { words } = encodeUpdate(this.#rules, layout, update, await this.#room(signal));
+    const room = await this.#room(signal);
+    await this.#spend(session);
+    const { words } =
+      this.#grid === null
+        ? encodeUpdate(this.#rules, layout, update, room)
+        : encodePrivately(this.#rules, layout, update, { grid: this.#grid, random: this.#ownNoise() }, room);
     if (this.#training !== null) this.#training.handedOut = true;
     if (!this.#options.keepResult) this.forgetTraining();
     return words;
+  }
+
+  /** Refused before it is trained, an attempt costs nothing. PRIVACY_BUDGET. */
+  #afford({ round, parentHash }: Session): void {
+    const same = this.#training?.round === round && this.#training.parentHash === parentHash;
+    const mechanism = siteMechanism(this.#plan, this.#place.trainer.examples);
+    if (mechanism === null || (this.#grid === null && same && this.#training?.recorded === true)) return;
+    checkBudget(this.#plan, mechanism, this.#options.ledger.entries(), this.#options.maxEpsilon);
+  }
+
+  /** Durable before anything leaves. The same noisy result costs once, however often it is sent. */
+  async #spend({ round }: Session): Promise<void> {
+    const mechanism = siteMechanism(this.#plan, this.#place.trainer.examples);
+    if (mechanism === null || (this.#grid === null && this.#training?.recorded === true)) return;
+    await this.#options.ledger.append({ at: this.#options.now(), round, mechanism });
+    if (this.#training !== null) this.#training.recorded = true;
+  }
+
+  /** Without masks the trusted coordinator adds the noise. */
+  #ownNoise(): SessionParts["random"] | null {
+    return this.#plan.secureAggregation.mode === "off" ? null : this.#options.random;
   }
 
   async #room(signal: AbortSignal): Promise<Words> {
@@ -167,7 +213,7 @@ export class Work {
       this.forgetTraining();
       const abort = new AbortController();
       const result = this.#train(session, version, abort.signal);
-      const training: Training = { round, version, parentHash, abort, handedOut: false, result };
+      const training: Training = { round, version, parentHash, abort, handedOut: false, recorded: false, result };
       this.#training = training;
       training.result.catch(() => {
         if (this.#training === training) this.forgetTraining();
@@ -204,6 +250,11 @@ export class Work {
   }
 
   async #statistics({ parentHash, round }: Session, version: number, signal: AbortSignal): Promise<Words> {
+    const { privacy } = this.#plan;
+    if (privacy.unit !== "none" && privacy.scores === "none") {
+      const message = "privacy.scores: the plan lets no scores leave, as they have no noise";
+      throw new CodedError("POLICY_PRIVACY", message, { field: "privacy.scores", expected: "none" });
+    }
     const { trainer, models } = this.#place;
     const params = await models.ensure(version, parentHash, signal);
     const scored = { paramsHash: parentHash, round };
@@ -213,6 +264,11 @@ export class Work {
     const quantized = await this.scoreModel(scored, fallbacks, model, signal);
     return encodeEvaluation(this.#evaluation, { reference, quantized });
   }
+}
+
+function gridOf(plan: TrainingPlan): NoisyGrid | null {
+  const noise = noiseOf(plan.privacy);
+  return plan.privacy.unit === "client" && noise !== null ? noisyGrid(plan, noise) : null;
 }
 
 /** The result, or the signal's reason when that comes first; the work itself goes on. */

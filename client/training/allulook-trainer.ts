@@ -15,21 +15,26 @@ import type { TrainingStage } from "../../models/runnable.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { shippedPart } from "../../shared/release/base.ts";
 import { CodedError } from "../../shared/errors.ts";
+import { systemRandom } from "../../shared/node/crypto.ts";
 import type { ParamLayout } from "../../shared/params/layout.ts";
+import { DEFAULT_STEPS } from "../../shared/privacy/plan.ts";
 import type { BaseParams } from "../../shared/release/base.ts";
 import { Rng } from "../../shared/rng/rng.ts";
+import type { SecureRng } from "../../shared/rng/secure.ts";
 import { type Holdout, splitHoldout } from "../data/holdout.ts";
 import { jobId, loadCheckpoint, removeCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { correctingDrift } from "./drift.ts";
 import { FlatOptimizer } from "./flat-optimizer.ts";
 import { Lessons } from "./lessons.ts";
 import { SampleCache } from "./sample-cache.ts";
+import { PrivateSteps } from "./private-steps.ts";
 import { lossAndGradient, uncertaintyCount, valuesCount } from "./step.ts";
 import { startLoss } from "./start-loss.ts";
 import { openTutor, type Tutor } from "./tutor.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
 
 type TrainerConfig = Pick<FederationConfig, "model" | "labels" | "input" | "training" | "evaluation"> & {
+  readonly privacy?: FederationConfig["privacy"];
   /** How many rounds there are to be: of one, unless given. */
   readonly schedule?: Pick<FederationConfig["schedule"], "rounds">;
   /** Decides what is added to gradients, and what is measured besides: nothing, unless given. */
@@ -50,10 +55,10 @@ export interface TrainerOptions {
   readonly teacher?: string | null;
   /** Least time between two checkpoints. */
   readonly checkpointEveryMs?: number;
+  /** Of samples and noise where privacy.unit is example; the system's unless given. */
+  readonly random?: SecureRng;
 }
 
-/** Steps of a round where the configuration names neither steps nor epochs. */
-const DEFAULT_STEPS = 20;
 const CHECKPOINT_EVERY_MS = 5000;
 
 /** Optimizer steps of one round of a client with this many training samples. */
@@ -66,7 +71,7 @@ export function stepsPerRound(training: FederationConfig["training"], examples: 
 /**
  * A trainer on `dataset`. Needs a loaded engine.
  *
- * @throws CodedError DATA_EMPTY without training samples, MODEL_UNKNOWN
+ * @throws CodedError DATA_EMPTY without training samples, MODEL_UNKNOWN; PRIVACY_EXAMPLES, PRIVACY_MODEL
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { config, dataset, clientName, seed, checkpointEveryMs = CHECKPOINT_EVERY_MS } = options;
@@ -80,8 +85,9 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const built = await openModel(config, seed, options.base ?? shipped);
   const { distillation } = config.training;
   try {
+    const privately = PrivateSteps.of(config, built, split.train.length, options.random ?? systemRandom());
     const tutor = distillation === null ? null : await openTutor(options.teacher ?? null, distillation, built);
-    const trainer = new AllulookTrainer({ config, dataset, split, built, tutor, checkpointEveryMs });
+    const trainer = new AllulookTrainer({ config, dataset, split, built, tutor, privately, checkpointEveryMs });
     return correctingDrift(trainer, config.strategy, config.training.optimizer);
   } catch (error) {
     built.dispose();
@@ -95,6 +101,8 @@ interface TrainerParts {
   readonly split: Holdout;
   readonly built: BuiltModel;
   readonly tutor: Tutor | null;
+  /** null: training is not private by example. */
+  readonly privately: PrivateSteps | null;
   readonly checkpointEveryMs: number;
 }
 
@@ -110,15 +118,17 @@ class AllulookTrainer implements Trainer {
   readonly #built: BuiltModel;
   readonly #cache: SampleCache;
   readonly #tutor: Tutor | null;
+  readonly #privately: PrivateSteps | null;
   readonly #checkpointEveryMs: number;
   #meanDepth: MeanDepthMap | null = null;
 
-  constructor({ config, dataset, split, built, tutor, checkpointEveryMs }: TrainerParts) {
+  constructor({ config, dataset, split, built, tutor, privately, checkpointEveryMs }: TrainerParts) {
     this.#config = config;
     this.#dataset = dataset;
     this.#split = split;
     this.#built = built;
     this.#tutor = tutor;
+    this.#privately = privately;
     this.#cache = new SampleCache(dataset, config, new Set(split.unlabelled));
     this.#checkpointEveryMs = checkpointEveryMs;
     this.layout = built.layout;
@@ -152,6 +162,7 @@ class AllulookTrainer implements Trainer {
       config.input,
       training,
       this.#rounds,
+      ...(this.#privately === null ? [] : [config.privacy]),
     ]);
     const saved = job.checkpointDir === undefined ? null : await loadCheckpoint(job.checkpointDir, id);
     const place = { built, config, cache: this.#cache, train: this.#split.train };
@@ -169,6 +180,12 @@ class AllulookTrainer implements Trainer {
     let optimizer = new FlatOptimizer(training.optimizer, start);
     // What the optimizer never moves, but the model's own forward pass does.
     let statistics: Float32Array = start;
+    const plain = async (values: Float32Array, wanted: number, stage: TrainingStage | undefined) => {
+      const inUse = lessons.samples(this.#done(job.round, step / steps));
+      while (queue.length < wanted) queue.push(...rng.shuffled(inUse));
+      const batch = await lessons.batch(queue.splice(0, wanted), rng);
+      return lossAndGradient(built, config, values, batch, stage, this.#tutor);
+    };
     const current = () => {
       const values = optimizer.values();
       built.copyStatistics(statistics, values);
@@ -187,9 +204,6 @@ class AllulookTrainer implements Trainer {
       while (step < steps) {
         signal.throwIfAborted();
         const wanted = Math.min(training.batchSize, toDraw - examplesSeen);
-        const inUse = lessons.samples(this.#done(job.round, step / steps));
-        while (queue.length < wanted) queue.push(...rng.shuffled(inUse));
-        const batch = await lessons.batch(queue.splice(0, wanted), rng);
         const stage = this.#stageAt(job.round, step / steps);
         if (step > 0 && stage !== this.#stageAt(job.round, (step - 1) / steps)) {
           // What the optimizer remembers of the stage before must not move its weights any more.
@@ -198,18 +212,22 @@ class AllulookTrainer implements Trainer {
           optimizer = new FlatOptimizer(training.optimizer, values);
         }
         const values = current();
-        const { loss, gradient } = lossAndGradient(built, config, values, batch, stage, this.#tutor);
+        const { loss, gradient } =
+          this.#privately === null
+            ? await plain(values, wanted, stage)
+            : await this.#privately.step(this.#split.train, values, (drawn) => lessons.batch(drawn, rng), stage);
         statistics = values;
         if (training.proximal > 0) {
           addProximal(gradient, values, params.subarray(0, built.learned), training.proximal);
         }
         if (job.correction !== undefined) addTo(gradient, job.correction.subarray(0, built.learned));
-        if (!Number.isFinite(loss)) {
+        if (this.#privately === null && !Number.isFinite(loss)) {
           throw new CodedError("UPDATE_NOT_FINITE", `the loss is ${loss} at step ${step + 1}`, { step: step + 1 });
         }
         optimizer.apply(gradient, step / steps);
         step++;
-        examplesSeen += batch.size;
+        // Of a secret sample's size only what is expected is told.
+        examplesSeen += wanted;
         lessons.stepped(current);
         lossSum += loss;
         job.onProgress({ step, steps, loss });
@@ -243,8 +261,8 @@ class AllulookTrainer implements Trainer {
       return {
         delta,
         examplesSeen,
-        lossSum,
-        lossCount: steps,
+        // It has no noise.
+        ...(this.#privately === null ? { lossSum, lossCount: steps } : { lossSum: 0, lossCount: 0 }),
         ...(before !== undefined && { startLoss: before }),
         examples: lessons.worth(this.examples, examplesSeen),
         ...(this.personal !== undefined && { personal: trained.slice(params.length, size) }),

@@ -36,7 +36,7 @@ export function exampleGradients(
   batch: Batch,
   stage?: TrainingStage,
 ): ExampleGradient[] {
-  if (stage === undefined && built.penalties === undefined && !indivisible.has(built)) {
+  if (batch.size > 1 && stage === undefined && built.penalties === undefined && !indivisible.has(built)) {
     const together = inOnePass(built, config, values, batch);
     if (together !== null) return together;
     indivisible.add(built);

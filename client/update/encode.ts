@@ -44,7 +44,7 @@ export interface EncodedUpdate {
  * This client's own check, before anything leaves it. UPDATE_SHAPE; UPDATE_NOT_FINITE names the tensor.
  * @returns the delta's L2 norm
  */
-function checkUpdate(delta: Float32Array, params: ParamLayout): number {
+export function checkUpdate(delta: Float32Array, params: ParamLayout): number {
   if (delta.length !== params.length) {
     throw new CodedError("UPDATE_SHAPE", `the update has ${delta.length} values, the model ${params.length}`, {
       expected: params.length,

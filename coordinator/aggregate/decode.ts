@@ -4,6 +4,7 @@
  */
 import { CodedError } from "../../shared/errors.ts";
 import { l2Norm } from "../../shared/privacy/clip.ts";
+import type { NoisyGrid } from "../../shared/privacy/plan.ts";
 import { decodeMean, signedView, type FixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 import { SHARE } from "../../shared/strategies/scaling.ts";
@@ -13,6 +14,17 @@ export interface AggregateRules {
   readonly layout: VectorLayout;
   readonly fixed: FixedPoint;
   readonly clipNorm: number | null;
+  /** Client-level privacy; left out without it. */
+  readonly noisy?: NoisyMean;
+}
+
+/** A sum with noise, and the mean that is made of it. */
+export interface NoisyMean {
+  readonly grid: NoisyGrid;
+  /** Clients that the sum is divided by, however many are in it. */
+  readonly denominator: number;
+  /** Where the coordinator is trusted, the noise of one coordinate of the sum; null where the clients have added theirs. */
+  readonly sample: (() => number) | null;
 }
 
 export interface Aggregate {
@@ -36,7 +48,7 @@ export interface Aggregate {
  * statistic is; AGGREGATE_NORM when the mean is longer than the clipping norm allows.
  */
 export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: number): Aggregate {
-  const { layout, fixed, clipNorm } = rules;
+  const { layout, fixed, clipNorm, noisy } = rules;
   if (sum.length !== layout.words || layout.weightAt === null) throw new Error("the sum does not have this layout");
   const totalWeight = sum[layout.weightAt] as number;
   if (totalWeight < survivors || totalWeight > survivors * fixed.maxWeight) {
@@ -46,12 +58,13 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
     });
   }
   const sums = signedView(sum.subarray(0, layout.coordinates));
-  checkRange(sums, fixed.qMax * totalWeight);
-  const meanDelta = decodeMean(fixed, sums, totalWeight);
+  checkRange(sums, fixed.qMax * totalWeight + (noisy?.grid.tail ?? 0));
+  const meanDelta = noisy === undefined ? decodeMean(fixed, sums, totalWeight) : noisyMean(fixed, sums, noisy);
   const norm = l2Norm(meanDelta);
   // Every q is rounded by at most half a step.
   const rounding = (0.5 / fixed.scale) * Math.sqrt(layout.coordinates);
-  if (clipNorm !== null && norm > (clipNorm + rounding) * (1 + 1e-6)) {
+  // Noise is longer than any mean: what is wrong in it shows in no norm.
+  if (clipNorm !== null && noisy === undefined && norm > (clipNorm + rounding) * (1 + 1e-6)) {
     throw new CodedError("AGGREGATE_NORM", `the mean delta has norm ${norm}, clipNorm is ${clipNorm}`, {
       expected: clipNorm,
       got: norm,
@@ -69,6 +82,17 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
     loss: readReal(statistics, "loss") / Math.max(1, examplesSeen),
     totalShare: readReal(statistics, SHARE),
   };
+}
+
+function noisyMean(
+  { scale }: FixedPoint,
+  sums: Int32Array | Int16Array,
+  { denominator, sample }: NoisyMean,
+): Float32Array {
+  const divisor = scale * denominator;
+  const mean = new Float32Array(sums.length);
+  for (let i = 0; i < sums.length; i++) mean[i] = ((sums[i] as number) + (sample?.() ?? 0)) / divisor;
+  return mean;
 }
 
 function checkRange(sums: Int32Array | Int16Array, largest: number): void {

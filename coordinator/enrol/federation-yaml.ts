@@ -71,6 +71,10 @@ secureAggregation: { mode: malicious, dropoutRate: 0.1, corruptionRate: 0.1 }
 # sum and their step again (allulook transcript verify). It takes a masked vector of every client on disk.
 transcripts: { keepInputs: 0 }
 
+# Differential privacy (docs/privacy.md; \`allulook privacy plan\` says what is possible): none, or noise for
+# { unit: example, epsilon: 8, delta: 1e-5, minExamples: 100 } | { unit: client, epsilon: 8, delta: 1e-5 }
+privacy: { unit: none }
+
 release: { every: 1, dtype: int8, maxDrop: 0.01, keyframeEvery: 10 }
 
 evaluation: { every: 1, holdout: 0.2, split: contiguous }

@@ -3,6 +3,7 @@
  * asked again after every event until it has nothing more; its decisions go to the log, so replay never asks.
  */
 import { mayBegin } from "../schedule/schedule.ts";
+import { budgetReason } from "./privacy-budget.ts";
 import { dueInGathering } from "./phases/evaluating.ts";
 import { dueInRecruiting } from "./phases/recruiting.ts";
 import { dueIn, forgetful } from "./phases/sum.ts";
@@ -18,6 +19,10 @@ export function decide(rules: Rules, state: FederationState, now: number): Durab
       return betweenRounds(rules, state, current, now);
     case "recruiting":
       if (state.stopping !== null) return { type: "finish", at: now, reason: stopped(state.stopping) };
+      if (current.facts.round > 0) {
+        const spent = budgetReason(rules.privacy, state.spent);
+        if (spent !== null) return { type: "give-up", at: now, purpose: "training", outcome: "failed", reason: spent };
+      }
       return dueInRecruiting(rules, state, current, now);
     case "training":
       if (state.stopping !== null && current.sum.phase !== "unmasking") {
@@ -65,6 +70,8 @@ export function stopRule(rules: Rules, state: FederationState, now: number): Rea
   if (state.stopping !== null) return stopped(state.stopping);
   const { rounds, untilMetric, untilMs, failures } = rules.stop;
   if (state.completed >= rounds) return { code: "DONE", message: `${rounds} rounds are completed` };
+  const spent = budgetReason(rules.privacy, state.spent);
+  if (spent !== null) return spent;
   if (untilMs !== null && now >= untilMs) return { code: "DONE", message: "the date of schedule.untilDate has come" };
   if (untilMetric !== null) {
     const value = state.lastMetrics?.[untilMetric.head]?.[untilMetric.metric];

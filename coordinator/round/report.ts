@@ -18,6 +18,8 @@ export interface RoundReport {
   /** L2 norm of the mean delta, and the share of clipped coordinates. */
   readonly deltaNorm: number | null;
   readonly clippedShare: number | null;
+  /** Spent by all rounds so far; null without differential privacy. */
+  readonly epsilon: number | null;
   /** Clients left out, and why. */
   readonly excluded: readonly { readonly client: string; readonly code: string; readonly message: string }[];
   readonly reason: Reason | null;
@@ -29,6 +31,7 @@ export function roundReport(
   endedAt: number,
   reason: Reason | null,
   bytes: { readonly upload: number; readonly download: number },
+  epsilon: number | null = null,
 ): RoundReport {
   const { totals, evaluation } = facts;
   return {
@@ -46,6 +49,7 @@ export function roundReport(
     bytes,
     deltaNorm: totals?.deltaNorm ?? null,
     clippedShare: totals?.clippedShare ?? null,
+    epsilon,
     excluded: Object.entries(facts.excluded as Record<string, Exclusion>).map(([client, { code, message }]) => ({
       client,
       code,

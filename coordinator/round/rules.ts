@@ -2,6 +2,7 @@
 import type { RevocationList } from "../../shared/secagg/certificate.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
 import type { GraphRule } from "../../shared/secagg/sharing-graph.ts";
+import type { PrivacyRules } from "./privacy-budget.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 
@@ -45,6 +46,8 @@ export interface Rules {
     readonly failures: number;
   };
   readonly schedule: Schedule;
+  /** Null without differential privacy. */
+  readonly privacy: PrivacyRules | null;
   /**
    * heartbeat: a client is gone when it has been silent. connection: when its connection is; for clients in the
    * coordinator's own process, whose heartbeats stop together with the clock that would miss them.

@@ -9,6 +9,7 @@ import type { SessionContext } from "../../shared/secagg/session.ts";
 import type { GraphRule } from "../../shared/secagg/sharing-graph.ts";
 import type { SignedStep, Statement } from "../../shared/secagg/signed.ts";
 import type { RevocationList } from "../../shared/secagg/certificate.ts";
+import type { Spent } from "./privacy-budget.ts";
 import type { History, Transcript } from "../../shared/secagg/transcript.ts";
 
 export interface Reason {
@@ -74,6 +75,8 @@ export interface SumHead {
   readonly history: History;
   /** Vectors that suffice, where nobody waits for more (fedbuff). */
   readonly enough?: number;
+  /** What its vectors cost, as JSON of a mechanism; left out where they have no noise. */
+  readonly privacy?: string;
   readonly excluded: ByClient<Exclusion>;
   readonly seconds: { readonly train: number; readonly secureAggregation: number };
 }
@@ -157,8 +160,8 @@ interface TrainingTotals {
   readonly weight: number;
   readonly examples: number;
   readonly examplesSeen: number;
-  /** Mean training loss per step. */
-  readonly loss: number;
+  /** Mean training loss per step; null where it would have to be noisy. */
+  readonly loss: number | null;
   /** L2 norm of the mean delta. */
   readonly deltaNorm: number;
   readonly clippedShare: number;
@@ -253,6 +256,8 @@ export interface FederationState {
   /** Invited last: whom to expect after a restart. */
   readonly regulars: readonly ClientName[];
   readonly lastStartedAt: number | null;
+  /** What noisy vectors have cost, by mechanism (privacy-budget.ts); left out before the first. */
+  readonly spent?: Spent;
   readonly lastMetrics: Record<string, Record<string, number>> | null;
   readonly ended: readonly EndedSession[];
   readonly current: RoundState;
@@ -271,6 +276,7 @@ export interface Terms {
   readonly graph?: GraphRule;
   readonly revoked: RevocationList | null;
   readonly enough?: number;
+  readonly privacy?: string;
 }
 
 interface At {

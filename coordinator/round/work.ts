@@ -3,6 +3,7 @@
  * asked for again after a restart and then comes to the same result.
  */
 import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
+import { privateRules } from "../aggregate/private-rules.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
 import { initialServerState } from "../optimizer/server-optimizer.ts";
 import { takeStep } from "../optimizer/step.ts";
@@ -36,17 +37,16 @@ export interface Shapes {
 }
 
 export function shapesOf(
-  config: Pick<TrainingPlan, "secureAggregation" | "clip" | "strategy"> & {
-    schedule: Pick<TrainingPlan["schedule"], "cohort">;
-  },
+  config: Pick<TrainingPlan, "secureAggregation" | "clip" | "strategy" | "privacy" | "training" | "schedule">,
   coordinates: number,
   counters: number,
 ): Shapes {
   const { wordBits, maxWeight } = config.secureAggregation;
   const cohortMax = config.schedule.cohort.max;
+  const layout = trainingLayout({ wordBits, cohortMax, coordinates }, scales(config.strategy) ? [SHARE] : []);
   return {
-    training: {
-      layout: trainingLayout({ wordBits, cohortMax, coordinates }, scales(config.strategy) ? [SHARE] : []),
+    training: privateRules(config, layout) ?? {
+      layout,
       fixed: fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: config.clip.coordinate }),
       clipNorm: config.clip.norm,
     },
@@ -94,7 +94,8 @@ export class Work {
         chain.commit(sum.version + 1, after.params),
       ]);
       const { totalWeight, examples, examplesSeen, loss, norm, clippedShare } = aggregate;
-      const totals = { weight: totalWeight, examples, examplesSeen, loss, deltaNorm: norm, clippedShare };
+      const told = config.privacy.unit === "none" ? loss : null;
+      const totals = { weight: totalWeight, examples, examplesSeen, loss: told, deltaNorm: norm, clippedShare };
       const { rejected } = total;
       const made = { version, paramsHash: link.paramsHash, link: hashOf(link), serverState };
       return { type: "committed", sid: sum.sid, ...made, sum: await keptSum, totals, rejected };

@@ -8,6 +8,7 @@ import { distillation } from "./distillation.ts";
 import { losses } from "./losses.ts";
 import { isModelName } from "./models.ts";
 import { ownModel } from "./own-model.ts";
+import { privacy } from "./privacy.ts";
 import { modalityDropout } from "./robustness.ts";
 import { semiSupervised } from "./semi-supervised.ts";
 import { sha256Hex } from "../ids.ts";
@@ -195,7 +196,7 @@ export const federationConfig = z.strictObject({
     .prefault({}),
   /** Training rounds, the newest ones, of which everything is kept that the sum, the step and the version are made again from. */
   transcripts: z.strictObject({ keepInputs: z.int().min(0).max(1_000_000).default(0) }).prefault({}),
-  privacy: z.strictObject({ unit: z.literal("none").default("none") }).prefault({}),
+  privacy: privacy.prefault({ unit: "none" }),
   release: z
     .strictObject({
       every: z.int().min(1).default(1),

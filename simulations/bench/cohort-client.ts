@@ -8,6 +8,7 @@ import { ModelCache } from "../../client/model-cache/cache.ts";
 import { MemoryParamStore } from "../../client/model-cache/store.ts";
 import { NO_OUTBOX } from "../../client/outbox/outbox.ts";
 import { sharedReading } from "../../client/secagg/reading.ts";
+import { memoryLedger } from "../../client/policy/privacy-ledger.ts";
 import { memoryRoundLog } from "../../client/secagg/round-log.ts";
 import { ClientSession } from "../../client/session.ts";
 import { SocketClientTransport } from "../../client/transport/socket.ts";
@@ -71,6 +72,7 @@ const sessions = cohort.sites.map(({ name, seed, certificate, vanishes }) => {
       covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "benchmark" }),
     },
     roundLog: memoryRoundLog(),
+    ledger: memoryLedger(),
     outbox: NO_OUTBOX,
     crypto,
     reading,

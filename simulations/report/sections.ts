@@ -15,7 +15,9 @@ export function headings(report: Report): Markup {
     report.secureAggregation === "off" ? "no secure aggregation" : `secure aggregation (${report.secureAggregation})`;
   const { unit, epsilon, delta } = report.privacy;
   const privacy =
-    unit === "none" ? "no differential privacy" : `privacy per ${unit}: ε ${epsilon ?? "?"}, δ ${delta ?? "?"}`;
+    unit === "none"
+      ? "no differential privacy"
+      : `privacy per ${unit}: ε ${epsilon?.toFixed(2) ?? "?"}, δ ${delta ?? "?"}`;
   const badges = [
     plural(completed, "round"),
     plural(cohort, "client"),

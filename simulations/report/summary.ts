@@ -9,7 +9,7 @@ export function summarise(report: Report, files: { readonly html: string; readon
   const { model, rounds, release, data } = report;
   const lines = [
     `${modelTitle(model)}, ${model.params.toLocaleString("en")} params; ${data?.name ?? "data"}${data?.generated === true ? " (generated, not real)" : ""}`,
-    `secure aggregation: ${report.secureAggregation}; privacy unit: ${report.privacy.unit}; engine: ${report.engine}`,
+    `secure aggregation: ${report.secureAggregation}; privacy: ${privacyWords(report.privacy)}; engine: ${report.engine}`,
     "",
     table([
       [
@@ -78,4 +78,8 @@ function cell(value: number | null | undefined): string {
 function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => row.map((text, column) => text.padStart(widths[column] ?? 0)).join("  ")).join("\n");
+}
+
+function privacyWords({ unit, epsilon, delta }: Report["privacy"]): string {
+  return unit === "none" ? "none" : `per ${unit}, epsilon ${epsilon?.toFixed(3) ?? "?"}, delta ${delta ?? "?"}`;
 }

@@ -34,6 +34,7 @@ export function fakeRules(changes: Partial<Rules> = {}): Rules {
     evaluation: { every: 1, patienceMs: 600_000 },
     stop: { rounds: 1, untilMetric: null, untilMs: null, failures: Number.POSITIVE_INFINITY },
     schedule: { kind: "continuous" },
+    privacy: null,
     liveness: "heartbeat",
     attempts: 5,
     heartbeatMs: 1_000,

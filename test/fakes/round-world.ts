@@ -8,6 +8,7 @@ import { ModelCache } from "../../client/model-cache/cache.ts";
 import { MemoryPersonalStore } from "../../client/model-cache/personal.ts";
 import { MemoryParamStore, type ParamStore } from "../../client/model-cache/store.ts";
 import { NO_OUTBOX } from "../../client/outbox/outbox.ts";
+import { memoryLedger } from "../../client/policy/privacy-ledger.ts";
 import { memoryRoundLog, type RoundLog } from "../../client/secagg/round-log.ts";
 import { ClientSession } from "../../client/session.ts";
 import type { Log } from "../../client/session/ports.ts";
@@ -233,6 +234,7 @@ export class RoundWorld {
       transport,
       approvals: { covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "test" }) },
       roundLog,
+      ledger: memoryLedger(),
       outbox: NO_OUTBOX,
       crypto: this.#crypto,
       random: this.#random,

@@ -3,6 +3,7 @@ import { ModelCache } from "../../client/model-cache/cache.ts";
 import { MemoryParamStore } from "../../client/model-cache/store.ts";
 import type { OutboxEntry } from "../../client/outbox/outbox.ts";
 import type { Approval } from "../../client/plan/approvals.ts";
+import { memoryLedger, type PrivacyLedger } from "../../client/policy/privacy-ledger.ts";
 import type { RoundLog } from "../../client/secagg/round-log.ts";
 import { ClientSession } from "../../client/session.ts";
 import type { LocalScore, SessionParts, Workplace } from "../../client/session/ports.ts";
@@ -138,6 +139,7 @@ export interface SiteOptions {
   readonly approved?: boolean;
   readonly now?: () => number;
   readonly roundLog?: RoundLog;
+  readonly ledger?: PrivacyLedger;
   readonly keepResult?: boolean;
   readonly heartbeatMs?: number;
   readonly workplace?: SessionParts["workplace"];
@@ -234,6 +236,7 @@ export class SessionWorld {
       transport: line,
       approvals: { covering: async (hash) => site.approvals.find(({ configHash }) => configHash === hash) ?? null },
       roundLog: options.roundLog ?? client.log,
+      ledger: options.ledger ?? memoryLedger(),
       outbox: { record: async (entry) => void site.outbox.push(entry()), close: async () => {} },
       crypto,
       random: new SecureRng((bytes) => {

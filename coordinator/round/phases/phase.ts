@@ -79,10 +79,16 @@ export function handOver(sum: Sum, at: number): SumHead {
     revoked,
     history,
     enough,
+    privacy,
     excluded,
   } = sum;
   const seconds = { ...sum.seconds, [kind]: sum.seconds[kind] + Math.max(0, at - sum.since) / 1000 };
-  const limits = { minRoster, minSurvivors, ...(enough !== undefined && { enough }) };
+  const limits = {
+    minRoster,
+    minSurvivors,
+    ...(enough !== undefined && { enough }),
+    ...(privacy !== undefined && { privacy }),
+  };
   const terms = { ...(graph !== undefined && { graph }), invited, ...limits, revoked, history };
   return { session, sid, version, mode, startedAt, since: at, ...terms, excluded, seconds };
 }

@@ -22,6 +22,7 @@ import type {
   Sum,
   SumComplete,
 } from "../state.ts";
+import { spentBy } from "../privacy-budget.ts";
 import type { Transition } from "../state.ts";
 import { blamed } from "./accusations.ts";
 import { names } from "./phase.ts";
@@ -65,7 +66,8 @@ export function endSession(
   if (blobs.length > 0) effects.push({ type: "discard", blobs });
   const known = [ended, ...state.ended].slice(0, ENDED_KEPT);
   const history = withLink(state.history, link);
-  return { state: { ...state, transcriptDigest: digest, history, ended: known }, effects };
+  const spent = spentBy(state.spent, sum);
+  return { state: { ...state, ...spent, transcriptDigest: digest, history, ended: known }, effects };
 }
 
 function withLink({ before, links }: History, link: HistoryLink): History {

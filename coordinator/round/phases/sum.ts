@@ -71,6 +71,7 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     history: beginning.history,
     ...(beginning.terms.enough !== undefined && { enough: beginning.terms.enough }),
     ...(beginning.terms.graph !== undefined && { graph: beginning.terms.graph }),
+    ...(beginning.terms.privacy !== undefined && { privacy: beginning.terms.privacy }),
     excluded: {},
     seconds: { train: 0, secureAggregation: 0 },
   };
@@ -82,12 +83,14 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
 
 /** What an attempt that begins now is begun under. */
 export function termsOf(
-  { configHash, mode, minSurvivors, graph, revoked, buffer }: Rules,
+  { configHash, mode, minSurvivors, graph, revoked, buffer, privacy }: Rules,
   minRoster: number,
   purpose: Purpose = "evaluation",
 ): Terms {
-  const enough = purpose === "training" && buffer !== undefined ? { enough: buffer } : {};
-  return { configHash, mode, minRoster, minSurvivors, graph, revoked: revoked(), ...enough };
+  const trains = purpose === "training";
+  const enough = trains && buffer !== undefined ? { enough: buffer } : {};
+  const costs = trains && privacy !== null ? { privacy: privacy.mechanism } : {};
+  return { configHash, mode, minRoster, minSurvivors, graph, revoked: revoked(), ...enough, ...costs };
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */

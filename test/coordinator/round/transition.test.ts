@@ -148,7 +148,7 @@ describe("every event in every phase", () => {
         ]),
       ]),
       { type: "recruit", at, round: table.state.round },
-      { type: "invite", at, purpose: "training", clients: [], terms: termsOf(table.rules, 4) },
+      { type: "invite", at, purpose: "training", clients: [], terms: termsOf(table.rules, 4, "training") },
       { type: "invite", at, purpose: "evaluation", clients: [], terms: termsOf(table.rules, 3) },
       ...phases.map((phase) => ({ type: "close", at, sid: other, phase }) as RoundEvent),
       { type: "committed", at, sid: other, ...link, totals },

@@ -1,0 +1,84 @@
+/**
+ * What this site has spent: every noisy result that left it, in an append-only file (state/privacy.jsonl) that outlives
+ * plans, restarts and void rounds. The client refuses to go beyond its own limit, whatever the coordinator says.
+ */
+import { z } from "zod";
+import { CodedError } from "../../shared/errors.ts";
+import { openJsonLines, type JsonLines } from "../../shared/node/json-lines.ts";
+import { epsilonOf, type Mechanism, type Use } from "../../shared/privacy/mechanism.ts";
+import { budgetOf, exampleMechanism, noiseOf, roundMechanism, type PrivacyTerms } from "../../shared/privacy/plan.ts";
+
+const mechanism = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("sampled-gaussian"),
+    rate: z.number().gt(0).max(1),
+    noiseMultiplier: z.number().positive(),
+    steps: z.int().min(1),
+  }),
+  z.strictObject({
+    kind: z.literal("discrete-gaussian-sum"),
+    clients: z.int().min(1),
+    stddev: z.number().positive(),
+    sensitivity: z.number().positive(),
+    dimension: z.number().positive(),
+  }),
+]);
+
+const spending = z.strictObject({
+  /** Milliseconds since 1970. */
+  at: z.number(),
+  round: z.int().min(0),
+  mechanism,
+});
+export type Spending = z.infer<typeof spending>;
+export type PrivacyLedger = JsonLines<Spending>;
+
+/** For simulations and tests: as durable as the process. */
+export function memoryLedger(entries: readonly Spending[] = []): PrivacyLedger {
+  const held = [...entries];
+  return { entries: () => held, append: async (entry) => void held.push(entry) };
+}
+
+/** STORE_CORRUPT when a line is damaged: what was spent is then unknown. */
+export async function openPrivacyLedger(path: string): Promise<PrivacyLedger> {
+  return openJsonLines(path, spending, "entry of the privacy ledger");
+}
+
+/** All that was spent, by mechanism. */
+export function usesOf(entries: readonly Spending[]): Use[] {
+  const uses = new Map<string, { mechanism: Mechanism; times: number }>();
+  for (const { mechanism: used } of entries) {
+    const key = JSON.stringify(used);
+    uses.set(key, { mechanism: used, times: (uses.get(key)?.times ?? 0) + 1 });
+  }
+  return [...uses.values()];
+}
+
+/** What one round costs this very site; null without differential privacy. */
+export function siteMechanism(terms: PrivacyTerms, examples: number): Mechanism | null {
+  const { privacy } = terms;
+  const noise = noiseOf(privacy);
+  if (privacy.unit === "example" && noise !== null) return exampleMechanism(terms, examples, noise);
+  return roundMechanism(terms);
+}
+
+/** PRIVACY_BUDGET when one more use would cost more than the site's limit, or than the plan's budget. */
+export function checkBudget(
+  terms: Pick<PrivacyTerms, "privacy">,
+  next: Mechanism,
+  spent: readonly Spending[],
+  maxEpsilon: number | null,
+): void {
+  const { privacy } = terms;
+  if (privacy.unit === "none") return;
+  const epsilon = epsilonOf([...usesOf(spent), { mechanism: next, times: 1 }], privacy.delta);
+  const limits = [
+    ["policy.privacy.maxEpsilon", maxEpsilon],
+    ["privacy.budget of the plan", budgetOf(privacy)],
+  ] as const;
+  for (const [field, limit] of limits) {
+    if (limit === null || epsilon <= limit) continue;
+    const message = `${field}: this site would have spent epsilon ${epsilon.toFixed(3)} at delta ${privacy.delta}, at most ${limit} is allowed`;
+    throw new CodedError("PRIVACY_BUDGET", message, { field, expected: limit, got: epsilon });
+  }
+}

@@ -1,0 +1,82 @@
+/** What `privacy` needs of the rest of federation.yaml, and the noise that its epsilon asks for. */
+import type { FederationConfig } from "../shared/config/federation.ts";
+import { invalidField } from "../shared/config/parse.ts";
+import { leastNoise } from "../shared/privacy/mechanism.ts";
+import { plannedUses, roundMechanism } from "../shared/privacy/plan.ts";
+
+/** Throws CONFIG_INVALID, CONFIG_HEADROOM. @returns the configuration with the noise filled in */
+export function withPrivacy(config: FederationConfig): FederationConfig {
+  const { privacy } = config;
+  if (privacy.unit === "none") return config;
+  checkStrategy(config);
+  if (privacy.unit === "example") checkExample(config);
+  else checkClient(config);
+  if (privacy.scores === "none" && config.schedule.untilMetric !== null) {
+    throw invalidField("schedule.untilMetric", "null, or privacy.scores: exact", config.schedule.untilMetric.metric);
+  }
+  const { noise, ...written } = privacy;
+  const derived = written.noiseMultiplier === undefined ? derivedNoise(config) : undefined;
+  if (noise !== undefined && noise !== derived) {
+    throw invalidField("privacy.noise", `nothing, or ${derived ?? "nothing"}, which is what epsilon asks for`, noise);
+  }
+  const made = { ...config, privacy: { ...written, ...(derived !== undefined && { noise: derived }) } };
+  // The integers must fit with this very noise.
+  roundMechanism(made);
+  return made;
+}
+
+/** `privacy` as a person would write it: the noise is derived anew, for other rounds, too. */
+export function withoutNoise(privacy: FederationConfig["privacy"]): FederationConfig["privacy"] {
+  if (privacy.unit === "none") return privacy;
+  const { noise: _noise, ...written } = privacy;
+  return written;
+}
+
+function derivedNoise(config: FederationConfig): number {
+  const { privacy } = config;
+  if (privacy.unit === "none") throw new Error("there is no noise to derive");
+  const { epsilon, delta } = privacy;
+  const noise = leastNoise((multiplier) => plannedUses(config, multiplier), epsilon, delta);
+  if (noise === null) throw invalidField("privacy.epsilon", "more: no noise is enough", epsilon);
+  return noise;
+}
+
+/** Strategies whose clients send nothing but a delta that weighs as it is. */
+const PLAIN = new Set<string>(["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]);
+
+/** What others send or scale by has no noise. */
+function checkStrategy({ strategy }: FederationConfig): void {
+  if (PLAIN.has(strategy.name)) return;
+  throw invalidField("strategy.name", `${[...PLAIN].join(", ")}, with differential privacy`, strategy.name);
+}
+
+/** Whatever lets one example reach further than its own clipped gradient is not accounted for. */
+function checkExample({ privacy, training }: FederationConfig): void {
+  if (privacy.unit !== "example") return;
+  const { localEpochs, curriculum, semiSupervised, distillation, batchSize } = training;
+  const why = "with privacy.unit: example";
+  if (localEpochs !== undefined) throw invalidField("training.localEpochs", `localSteps instead, ${why}`, localEpochs);
+  if (curriculum !== null) throw invalidField("training.curriculum", `null, ${why}`, curriculum.measure);
+  if (semiSupervised !== null) throw invalidField("training.semiSupervised", `null, ${why}`, "a teacher");
+  if (distillation !== null) throw invalidField("training.distillation", `null, ${why}`, distillation.teacher);
+  if (privacy.minExamples < batchSize) {
+    throw invalidField("privacy.minExamples", `at least training.batchSize (${batchSize})`, privacy.minExamples);
+  }
+}
+
+function checkClient({ privacy, schedule, secureAggregation, aggregation, clip }: FederationConfig): void {
+  if (privacy.unit !== "client") return;
+  if (aggregation.rule !== "mean") {
+    throw invalidField("aggregation.rule", "mean, with privacy.unit: client", aggregation.rule);
+  }
+  if (clip.norm !== null) throw invalidField("clip.norm", "null, as privacy.clipNorm is the bound", clip.norm);
+  const { colluders } = privacy;
+  if (secureAggregation.mode !== "off" && colluders > schedule.minSurvivors - 2) {
+    // One client alone would bear all the noise, and know it.
+    throw invalidField(
+      "privacy.colluders",
+      `at most schedule.minSurvivors - 2 (${schedule.minSurvivors - 2})`,
+      colluders,
+    );
+  }
+}

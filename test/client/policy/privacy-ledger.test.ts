@@ -1,0 +1,116 @@
+/** The site's own account: durable, over plans and void rounds, and a limit that the coordinator cannot lift. */
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "@jest/globals";
+import {
+  checkBudget,
+  memoryLedger,
+  openPrivacyLedger,
+  siteMechanism,
+  usesOf,
+} from "../../../client/policy/privacy-ledger.ts";
+import { planRefusals } from "../../../client/policy/plan-policy.ts";
+import { parseFederationConfig } from "../../../coordinator/config.ts";
+import { planOf } from "../../../shared/config/plan.ts";
+import { sitePolicy } from "../../../shared/config/site.ts";
+import type { Mechanism } from "../../../shared/privacy/mechanism.ts";
+import { epsilonOf } from "../../../shared/privacy/mechanism.ts";
+import { SessionWorld, type Site, type SiteOptions } from "../../fakes/session-world.ts";
+import { ByTheBook } from "../../fakes/session-round.ts";
+import { trainingLayout } from "../../../shared/secagg/vector-layout.ts";
+
+const plan = (privacy: string) =>
+  planOf(parseFederationConfig(`federation: test\nlabels: { scene: [a, b] }\nprivacy: ${privacy}`).config);
+
+test("a site's cost follows from its own examples", () => {
+  const terms = plan("{ unit: example, epsilon: 4, minExamples: 100 }");
+  const cost = (examples: number) =>
+    epsilonOf([{ mechanism: siteMechanism(terms, examples) as Mechanism, times: 20 }], 1e-5);
+  expect(cost(100)).toBeLessThanOrEqual(4);
+  expect(cost(400)).toBeLessThan(cost(100) / 2);
+  expect(siteMechanism(plan("{ unit: none }"), 100)).toBeNull();
+});
+
+test("the ledger survives a restart, drops a torn line, and is not guessed at where it is damaged", async () => {
+  const file = join(await mkdtemp(join(tmpdir(), "ledger-")), "privacy.jsonl");
+  const mechanism = siteMechanism(plan("{ unit: client }"), 10) as Mechanism;
+  const first = await openPrivacyLedger(file);
+  await first.append({ at: 1, round: 1, mechanism });
+  await first.append({ at: 2, round: 1, mechanism });
+  await writeFile(file, `${await readFile(file, "utf8")}{"at":3,"rou`);
+  const again = await openPrivacyLedger(file);
+  expect(usesOf(again.entries())).toEqual([{ mechanism, times: 2 }]);
+  await writeFile(file, "what?\n");
+  await expect(openPrivacyLedger(file)).rejects.toMatchObject({ code: "STORE_CORRUPT" });
+});
+
+test("the limit is the site's own or the plan's budget, whichever is first", () => {
+  const terms = plan("{ unit: client, epsilon: 8 }");
+  const mechanism = siteMechanism(terms, 10) as Mechanism;
+  const spent = Array.from({ length: 20 }, (_, i) => ({ at: i, round: i, mechanism }));
+  expect(() => checkBudget(terms, mechanism, spent.slice(1), null)).not.toThrow();
+  expect(() => checkBudget(terms, mechanism, spent, null)).toThrow("privacy.budget of the plan");
+  expect(() => checkBudget(terms, mechanism, spent.slice(5), 4)).toThrow("policy.privacy.maxEpsilon");
+});
+
+test("a plan that would cost more than the site allows is refused before anything runs", () => {
+  const policy = (maxEpsilon: number) => sitePolicy.parse({ privacy: { maxEpsilon } });
+  expect(planRefusals(policy(9), plan("{ unit: client, epsilon: 8 }"))).toEqual([]);
+  const [refusal] = planRefusals(policy(3), plan("{ unit: client, epsilon: 8 }"));
+  expect(refusal).toMatchObject({
+    code: "POLICY_PRIVACY",
+    details: { field: "policy.privacy.maxEpsilon", expected: 3 },
+  });
+  // A coordinator that promises a small epsilon with too little noise is not believed.
+  const [lie] = planRefusals(policy(8), plan("{ unit: client, epsilon: 1, noiseMultiplier: 0.5, budget: 1 }"));
+  expect(lie).toMatchObject({ code: "POLICY_PRIVACY" });
+});
+
+describe("a session under a plan with privacy", () => {
+  let world: SessionWorld;
+  const { words } = trainingLayout({ wordBits: 32, cohortMax: 8, coordinates: 42 });
+  const privacy = { unit: "client", noiseMultiplier: 2, budget: 30 };
+  afterEach(() => world.stop());
+
+  async function ready(options: readonly SiteOptions[]): Promise<Site[]> {
+    world = await SessionWorld.open(options.length, { privacy });
+    const sites = options.map((option, i) => world.site(i, option));
+    await Promise.all(sites.map((site) => world.ready(site)));
+    return sites;
+  }
+
+  async function masked(sites: readonly Site[], session: ReturnType<SessionWorld["open"]>): Promise<void> {
+    const book = new ByTheBook(world, session, words);
+    await book.advertise(sites);
+    await book.mask(sites, await book.share(sites));
+  }
+
+  test("spends for every noisy vector that leaves, also of attempts that failed and rounds that are void", async () => {
+    const ledger = memoryLedger();
+    const sites = await ready([{ ledger }, {}, {}]);
+    const first = world.open();
+    await masked(sites, first);
+    for (const { line } of sites) line.say(world.ended(first, "failed"));
+    const second = world.open({ attempt: 1 });
+    await masked(sites, second);
+    for (const { line } of sites) line.say(world.ended(second, "void"));
+    expect(ledger.entries().map(({ round }) => round)).toEqual([1, 1]);
+    expect(ledger.entries()[0]?.mechanism).toEqual(siteMechanism(planOf(world.config), 24));
+  });
+
+  test("a site beyond its own limit leaves with the coded reason and does not train; the others go on", async () => {
+    const terms = plan("{ unit: client, noiseMultiplier: 2, budget: 30 }");
+    const mechanism = siteMechanism(terms, 24) as Mechanism;
+    const spent = memoryLedger(Array.from({ length: 200 }, (_, i) => ({ at: i, round: 0, mechanism })));
+    const sites = await ready([{ ledger: spent }, {}, {}, {}]);
+    const session = world.open();
+    for (const { line } of sites) line.say(world.begin(session));
+    const [broke] = sites as [Site];
+    const { reason } = await broke.line.heard("decline");
+    expect(reason.code).toBe("PRIVACY_BUDGET");
+    expect(broke.trainer.trained).toBe(0);
+    expect(broke.line.uploads.size).toBe(0);
+    expect(spent.entries()).toHaveLength(200);
+  });
+});
