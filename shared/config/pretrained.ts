@@ -8,6 +8,7 @@ import type { Sha256 } from "../ids.ts";
 
 const SHIPPED: Readonly<Record<string, string>> = {
   "allulook4 nano": "4a6958d428a5738cdd4058e32b63e780233f33bdbaaf1fcb2c7f32aa829cc22c",
+  "allulook4 tiny": "8e88b1b2873de377b6d845eb72abf1dddaac1beef7c61d0bef84519f7da3021d",
 };
 
 interface Named {
