@@ -9,6 +9,20 @@ import { MAX_MESSAGE_BYTES, type CoordinatorMessage } from "../../shared/wire/me
 const MAX_UNACKNOWLEDGED_BYTES = 4 * MAX_MESSAGE_BYTES;
 const ACKNOWLEDGE_MS = 60_000;
 
+/** Larger ones go out one in each turn of the event loop: a roster of 1,000 for 1,000 clients would hold it for many seconds. */
+const LARGE_BYTES = 65_536;
+const queue: (() => void)[] = [];
+
+function inTurn(work: () => void): void {
+  queue.push(work);
+  if (queue.length === 1) setImmediate(turn);
+}
+
+function turn(): void {
+  queue.shift()?.();
+  if (queue.length > 0) setImmediate(turn);
+}
+
 /** The same message goes to many clients; it is measured once. */
 const sizes = new WeakMap<CoordinatorMessage, number>();
 
@@ -16,6 +30,8 @@ export class Outbox {
   readonly #socket: Socket;
   readonly #stuck: (reason: string) => void;
   #bytes = 0;
+  /** Messages that wait for their turn; what comes after them waits, too. */
+  #waiting = 0;
 
   constructor(socket: Socket, stuck: (reason: string) => void) {
     this.#socket = socket;
@@ -36,6 +52,18 @@ export class Outbox {
         },
       );
     }
+    if (bytes < LARGE_BYTES && this.#waiting === 0) {
+      this.#emit(message, bytes);
+      return;
+    }
+    this.#waiting += 1;
+    inTurn(() => {
+      this.#waiting -= 1;
+      this.#emit(message, bytes);
+    });
+  }
+
+  #emit(message: CoordinatorMessage, bytes: number): void {
     if (!this.#socket.connected) return;
     if (this.#bytes + bytes > MAX_UNACKNOWLEDGED_BYTES) {
       this.#stuck(`${this.#bytes} bytes are not acknowledged`);

@@ -46,7 +46,8 @@ const random = systemRandom();
 const reading = sharedReading();
 const masks = new MaskPool(1);
 const present = noOpTrainer(cohort.params);
-const vanishing = vanishingTrainer(cohort.params);
+let leave: () => void = () => {};
+const vanishing = vanishingTrainer(cohort.params, new Promise((resolve) => (leave = resolve)));
 const coordinatorKey = hexToBytes(cohort.coordinatorKey);
 const policy = sitePolicy.parse({ models: ["allulook4"], requireSecureAggregation: "malicious" });
 
@@ -102,7 +103,11 @@ const sessions = cohort.sites.map(({ name, seed, certificate, vanishes }) => {
 });
 const idleMB = process.memoryUsage.rss() / 1e6;
 for (const session of sessions) session.start();
-process.on("message", () => {
+process.on("message", (said) => {
+  if (said === "leave") {
+    leave();
+    return;
+  }
   const { user, system } = process.cpuUsage();
   process.send?.({ cpuSeconds: (user + system) / 1e6, idleMB, peakMB: process.resourceUsage().maxRSS / 1024 });
 });

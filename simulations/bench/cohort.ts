@@ -2,6 +2,8 @@
  * What secure aggregation costs as the cohort grows: one simulated round of clients that do not train, one in ten of
  * which vanishes after it has shared its keys. Every party expands its own masks; signatures are checked once a process.
  */
+import type { Observer } from "../../coordinator/round/parts.ts";
+import { currentSum } from "../../coordinator/round/transition.ts";
 import { simulateFederation } from "../federation.ts";
 import { noOpTrainer } from "../population/no-op-trainer.ts";
 import type { Trainer } from "../../client/training/trainer.ts";
@@ -24,15 +26,24 @@ export function cohortNames(clients: number): ClientName[] {
   return Array.from({ length: clients }, (_, i) => `client-${String(i + 1).padStart(4, "0")}` as ClientName);
 }
 
-/** A client that leaves when it is asked to train. */
-export function vanishingTrainer(params: number): Trainer {
-  return { ...noOpTrainer(params, CONSTANT), train: () => Promise.reject(new Error("vanished")) };
+/** A client that leaves while it trains, when it is told to. */
+export function vanishingTrainer(params: number, told: Promise<void>): Trainer {
+  const train = (): Promise<never> => told.then(() => Promise.reject(new Error("vanished")));
+  return { ...noOpTrainer(params, CONSTANT), train };
+}
+
+/** Tells those who vanish that everybody's keys are shared. */
+export function whenShared(tell: () => void): NonNullable<Observer["event"]> {
+  return (_event, state) => {
+    if (currentSum(state)?.phase === "collecting-masked-inputs") tell();
+  };
 }
 
 /** One round, start-up left out. CPU seconds are of all threads. */
 export async function cohortRound(clients: number): Promise<Figures> {
   const present = noOpTrainer(PARAMS, CONSTANT);
-  const vanishing = vanishingTrainer(PARAMS);
+  let tell: () => void = () => {};
+  const vanishing = vanishingTrainer(PARAMS, new Promise((resolve) => (tell = resolve)));
   const names = cohortNames(clients);
   const before = process.cpuUsage();
   const started = performance.now();
@@ -42,6 +53,7 @@ export async function cohortRound(clients: number): Promise<Figures> {
     trainers: new Map(names.map((name, i) => [name, vanishes(i) ? vanishing : present])),
     initialParams: () => Promise.resolve(new Float32Array(PARAMS)),
     out: null,
+    observer: { event: whenShared(() => tell()) },
     options: { evaluationEvery: 0, publish: false, attempts: 1 },
   });
   const wall = (performance.now() - started) / 1000;

@@ -22,7 +22,7 @@ import { PROTOCOL_VERSION } from "../../shared/wire/messages.ts";
 import { Deployment } from "../deployment.ts";
 import type { Cohort } from "./cohort-client.ts";
 import { noOpTrainer } from "../population/no-op-trainer.ts";
-import { cohortNames, vanishes } from "./cohort.ts";
+import { cohortNames, vanishes, whenShared } from "./cohort.ts";
 import { benchConfig } from "./rounds.ts";
 import type { Figures } from "./suite.ts";
 
@@ -44,10 +44,17 @@ export async function deployedCohort(clients: number): Promise<Figures> {
     const deployment = await Deployment.create(folder, config);
     const enrolled = await enrol(deployment.folder, config, clients);
     const rounds: RoundReport[] = [];
+    let left = false;
     const running = await openCoordinator(
       deployment.paths.config,
       pino({ level: "silent" }),
-      { round: (report) => void rounds.push(report) },
+      {
+        round: (report) => void rounds.push(report),
+        event: whenShared(() => {
+          if (!left) child?.send("leave");
+          left = true;
+        }),
+      },
       { ...DEPLOYED, evaluationEvery: 0, publish: false, attempts: 1 },
       { layout: noOpTrainer(PARAMS).layout, params: () => Promise.resolve(new Float32Array(PARAMS)) },
     );

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
 import { checkFederationConfig } from "../../coordinator/config.ts";
+import { currentSum } from "../../coordinator/round/transition.ts";
 import { findTranscripts } from "../../coordinator/transcript/folder.ts";
 import { verifyTranscripts } from "../../coordinator/transcript/verify.ts";
 import { brotli } from "../../shared/node/brotli.ts";
@@ -11,6 +12,7 @@ import { NodeCrypto } from "../../shared/node/crypto.ts";
 import { federationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
+import { readTranscript } from "../../shared/transcript/session.ts";
 import { simulateFederation, type SimulationResult } from "../../simulations/federation.ts";
 import { noOpTrainer } from "../../simulations/population/no-op-trainer.ts";
 
@@ -30,9 +32,11 @@ function simulated(mode: "malicious" | "semi-honest" | "off", names: readonly Cl
       transcripts: { keepInputs: mode === "malicious" ? 10 : 0 },
     }),
   );
+  let tell: () => void = () => {};
+  const shared = new Promise<void>((resolve) => (tell = resolve));
   const trainers = names.map((name, i) => {
     const trainer = noOpTrainer(PARAMS, i / 1_000);
-    const fails = () => Promise.reject(new CodedError("DATA_EMPTY", "left"));
+    const fails = () => shared.then(() => Promise.reject(new CodedError("DATA_EMPTY", "left")));
     return [name, i % 10 === 9 ? { ...trainer, train: fails } : trainer] as const;
   });
   return simulateFederation({
@@ -40,6 +44,12 @@ function simulated(mode: "malicious" | "semi-honest" | "off", names: readonly Cl
     trainers: new Map(trainers),
     initialParams: () => Promise.resolve(new Float32Array(PARAMS)),
     out: mode === "malicious" ? out : null,
+    observer: {
+      // Without secure aggregation nothing is shared: they leave at once.
+      event: (_event, state) => {
+        if (currentSum(state)?.phase === "collecting-masked-inputs") tell();
+      },
+    },
     options: { evaluationEvery: 0, publish: false, attempts: 1 },
   });
 }
@@ -65,5 +75,7 @@ test("70 clients, seven of which vanish after they have shared their keys", asyn
   };
   const verified = await verifyTranscripts(new NodeCrypto(), brotli, { ...found, keys });
   expect(verified.findings.filter(({ status }) => status === "failed")).toEqual([]);
+  const { transcript } = readTranscript(found.transcripts.get("0001-training-1") as string);
+  expect([transcript.shared.length, transcript.maskedInputs.length]).toEqual([CLIENTS, CLIENTS - 7]);
   expect(verified.sessions).toMatchObject([{ roster: CLIENTS, survivors: CLIENTS - 7, recomputed: true }]);
 });
