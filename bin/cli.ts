@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { reportError } from "./output.ts";
 import { register as attack } from "./commands/attack.ts";
+import { register as audit } from "./commands/audit.ts";
 import { register as authority } from "./commands/authority.ts";
 import { register as bench } from "./commands/bench.ts";
 import { register as client } from "./commands/client.ts";
@@ -62,6 +63,7 @@ const families = [
   transcript,
   privacy,
   attack,
+  audit,
   bench,
 ];
 for (const register of families) register(program);

@@ -10,6 +10,7 @@ import { removeUnfinished, writeFileDurably } from "../shared/node/files.ts";
 import { readSecretFile } from "../shared/node/identity.ts";
 import { lockFolder } from "../shared/node/lock.ts";
 import { MaskPool } from "../shared/node/mask-pool.ts";
+import { AuditFile } from "../shared/node/audit-file.ts";
 import { basePart } from "../shared/release/base.ts";
 import type { Certificate } from "../shared/secagg/certificate.ts";
 import type { SigningKey } from "../shared/secagg/crypto-port.ts";
@@ -28,6 +29,7 @@ import { openPrivacyLedger } from "./policy/privacy-ledger.ts";
 import { applyCpuPolicy } from "./policy/resources.ts";
 import { openRoundLog } from "./secagg/round-log-file.ts";
 import { ClientSession } from "./session.ts";
+import { copyKeeper, toldLast } from "./session/copies.ts";
 import type { Log } from "./session/ports.ts";
 import {
   readIdentity,
@@ -99,7 +101,8 @@ export async function createClient(
   const { paths, config, identity, signingKey } = site;
   const unlock = await lockFolder(paths.lock, "SITE_LOCKED");
   try {
-    for (const written of [paths.state, paths.checkpoints, paths.personal]) await removeUnfinished(written);
+    for (const written of [paths.state, paths.checkpoints, paths.personal, paths.transcripts])
+      await removeUnfinished(written);
     const certificate = await certified(site, log, signal);
     applyCpuPolicy(config.policy.cpu);
     const crypto = withVerificationCache(new NodeCrypto());
@@ -110,6 +113,8 @@ export async function createClient(
     const masks = new MaskPool(1);
     const over = new AbortController();
     const data = [{ dir: resolve(paths.root, config.data), map: config.labels.map }];
+    const auditFile = new AuditFile(paths.audit);
+    await auditFile.append({ act: "client started", facts: { client: identity.name, serial: certificate.serial } });
     const session = new ClientSession({
       self: { name: identity.name, signingKey, certificate },
       pinned: {
@@ -128,6 +133,12 @@ export async function createClient(
           void writeFileDurably(paths.revocations, `${JSON.stringify(list)}\n`, 0o600).catch((error: unknown) =>
             log.error({ error }, "the list of revoked members cannot be written"),
           ),
+      },
+      told: await toldLast(paths.transcripts),
+      keepCopy: copyKeeper(paths.transcripts),
+      audit: {
+        append: auditFile.append,
+        sign: (...acts) => auditFile.sign(signingKey, ...acts),
       },
       outbox: new FileOutbox(paths.outbox),
       crypto,
@@ -183,6 +194,9 @@ export async function createClient(
       over.abort(new CodedError("ATTEMPT_OVER", "the client stops"));
       // The pool at once: what it is still opening or training is of no more use.
       await Promise.all([session.stop(), pool.close(), masks.close()]);
+      await auditFile
+        .sign(signingKey, { act: "client stopped", facts: {} })
+        .catch((error: unknown) => log.error({ error }, "the audit log cannot be written"));
       await unlock();
     };
     return { finished: session.finished, stop: () => (stopped ??= stop()) };

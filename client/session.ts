@@ -4,7 +4,11 @@
  */
 import { CodedError, isCoded } from "../shared/errors.ts";
 import type { Sha256 } from "../shared/ids.ts";
+import type { Act } from "../shared/audit/entry.ts";
+import { survivors } from "../shared/secagg/messages.ts";
 import type { Session } from "../shared/secagg/session.ts";
+import { COORDINATOR, parsePayload } from "../shared/secagg/signed.ts";
+import type { SiteCopy } from "../shared/transcript/copy.ts";
 import type { ClientMessage, CoordinatorMessage } from "../shared/wire/messages.ts";
 import { checkHours } from "./policy/round-policy.ts";
 import { Attempt } from "./session/attempt.ts";
@@ -32,6 +36,7 @@ export class ClientSession {
   readonly #finished: Finished;
   readonly #planning: Planning;
   #heartbeat: NodeJS.Timeout | null = null;
+  readonly #writing = new Set<Promise<void>>();
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -92,6 +97,7 @@ export class ClientSession {
     await Promise.all(attempts.map((attempt) => attempt.settled()));
     await this.#sender.sumUpHeartbeats();
     await this.#parts.transport.close();
+    await Promise.all(this.#writing);
     await this.#parts.outbox.close();
     this.#finished.resolve("stopped");
   }
@@ -141,7 +147,7 @@ export class ClientSession {
       if (current === null) throw new CodedError("POLICY_NOT_APPROVED", "this site has approved no plan yet");
       const session = this.#judge.admit(message, current.configHash);
       checkHours(policy, now());
-      const attempt = this.#attempt(current, session, message.version);
+      const attempt = this.#attempt(current, session, message);
       // One at a time for each purpose: another is a sign that the coordinator has given up the one before.
       for (const [other, { session: before }] of this.#attempts) {
         if (before.purpose !== session.purpose) continue;
@@ -151,21 +157,36 @@ export class ClientSession {
       this.#attempts.set(sid, attempt);
       const { purpose, round, attempt: number } = session;
       log.info({ purpose, round, attempt: number }, `${purpose} of round ${round} begins`);
+      const { parentHash, previousTranscriptDigest } = session;
+      const facts = { sid, purpose, round, attempt: number, version: message.version, parentHash };
+      this.#note({ act: "took part", facts: { ...facts, previousTranscriptDigest } });
       attempt.begin();
     } catch (error) {
       const refusal = isCoded(error) ? error : new CodedError("TRAINING_FAILED", String(error), {}, { cause: error });
       log.error({ code: refusal.code, sid, ...refusal.details }, `refused an invitation: ${refusal.message}`);
+      const { purpose, round, attempt } = message.session;
+      const words = refusal.message.slice(0, 2_000);
+      this.#note({ act: "refused", facts: { sid, purpose, round, attempt, code: refusal.code, message: words } });
       void this.#decline(sid as Sha256, refusal, this.#stopped.signal).catch(() => undefined);
     }
   }
 
-  #attempt(current: Current, session: Session, version: number): Attempt {
+  #attempt(current: Current, session: Session, message: Begin): Attempt {
     const { work, plan } = current;
+    const { version } = message;
+    const { sid, purpose, round, attempt } = session;
     const sum = openSum(this.#parts, plan, session, work.words(session), this.#judge.trust());
     return new Attempt({
       sum,
+      self: this.#parts.self.name,
+      invitation: message,
       sender: this.#sender,
       log: this.#parts.log,
+      revealing: async (copy) => {
+        await this.#parts.keepCopy?.(copy);
+        await this.#parts.audit?.append({ act: "revealed", facts: { sid, purpose, round, attempt, ...listOf(copy) } });
+      },
+      refused: ({ code, message: words }) => this.#note({ act: "refused", facts: { sid, code, message: words } }),
       work: (signal) => work.vector(session, version, signal),
     });
   }
@@ -180,12 +201,35 @@ export class ClientSession {
       return;
     }
     if (attempt === undefined) return;
+    this.#keepEnd(attempt, message);
     const { purpose, round } = attempt.session;
     const why = message.reason === null ? "" : `: ${message.reason.message}`;
     log.info({ purpose, round, outcome: message.outcome }, `${purpose} of round ${round} ${message.outcome}${why}`);
     attempt.end(`the coordinator ended the attempt as ${message.outcome}`);
     // After a failed attempt the round is tried again, with the same result of training.
     if (purpose === "training" && message.outcome !== "failed") this.#planning.current?.work.roundOver();
+  }
+
+  /** What was signed and seen, with the coordinator's last word; the log is signed with it. */
+  #keepEnd(attempt: Attempt, { outcome, reason, transcriptDigest, signature }: Ended): void {
+    const { keepCopy, audit } = this.#parts;
+    const { sid, purpose, round, attempt: number } = attempt.session;
+    this.#write(keepCopy?.(attempt.copy({ outcome, reason, transcriptDigest, signature })));
+    const facts = { sid, purpose, round, attempt: number, outcome, code: reason?.code ?? null, transcriptDigest };
+    this.#write(audit?.sign({ act: "session ended", facts }));
+  }
+
+  /** An act that waits for nothing and that nothing waits for. */
+  #note(act: Act): void {
+    this.#write(this.#parts.audit?.append(act));
+  }
+
+  #write(writing: Promise<void> | undefined): void {
+    if (writing === undefined) return;
+    const done = writing
+      .catch((error: unknown) => this.#parts.log.error({ error }, "the site's records cannot be written"))
+      .finally(() => this.#writing.delete(done));
+    this.#writing.add(done);
   }
 
   #late(what: string, sid: string): void {
@@ -216,6 +260,14 @@ export class ClientSession {
     await this.#planning.current?.versions.settled();
     this.#finished.resolve(reason);
   }
+}
+
+/** Whose sum a site reveals for. */
+function listOf({ shown }: SiteCopy): { survivors: readonly string[]; dropouts: readonly string[] } {
+  const list = shown.find(({ step }) => step === "survivors");
+  if (list === undefined) return { survivors: [], dropouts: [] };
+  const payload = parsePayload(survivors, { step: "survivors", sender: COORDINATOR }, list.payload);
+  return { survivors: payload.survivors.map(({ sender }) => sender), dropouts: payload.dropouts };
 }
 
 function openFinished(): Finished {

@@ -11,6 +11,8 @@
  *     privacy.jsonl      what was spent of this site's privacy (client/policy/privacy-ledger.ts)
  *     revocations.json   the newest list of revoked members seen
  *     outbox.jsonl       everything that ever left this site
+ *     audit.jsonl        every act of this site, hash-chained and signed (shared/audit/entry.ts)
+ *     transcripts/       what it signed and saw of every session (shared/transcript/copy.ts)
  *     scores.jsonl       scores of every version on this site's own held-out data; they never leave
  *     models/            params of the versions held (client/model-cache/store.ts)
  *     personal/          what this site keeps for itself of the model, by round; never sent (client/model-cache/personal.ts)
@@ -40,6 +42,8 @@ export interface SitePaths {
   readonly privacy: string;
   readonly revocations: string;
   readonly outbox: string;
+  readonly audit: string;
+  readonly transcripts: string;
   readonly scores: string;
   readonly models: string;
   readonly personal: string;
@@ -63,6 +67,8 @@ export function sitePaths(root: string): SitePaths {
     privacy: join(state, "privacy.jsonl"),
     revocations: join(state, "revocations.json"),
     outbox: join(state, "outbox.jsonl"),
+    audit: join(state, "audit.jsonl"),
+    transcripts: join(state, "transcripts"),
     scores: join(state, "scores.jsonl"),
     models: join(state, "models"),
     personal: join(state, "personal"),

@@ -117,7 +117,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
       }
     },
   };
-  const driver = new Driver(parts, rules, hands);
+  const driver = new Driver(parts, rules, parts.audit === undefined ? hands : { ...hands, audit: parts.audit });
   const sendPlan = (client: ClientName): void => transport.send(client, { type: "plan", plan: text, configHash });
   const inbox = new Inbox(parts, configHash, {
     state: () => driver.state,

@@ -1,9 +1,11 @@
 /** Composition root of a deployed coordinator: builds and wires, nothing else. */
 import { availableParallelism } from "node:os";
 import { hexToBytes } from "@noble/hashes/utils.js";
+import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { readBaseBytes } from "./base-model.ts";
+import { roundAudit, startActs } from "./audit/log.ts";
 import { createCoordinator, type Coordinator } from "./create.ts";
 import { memberActions } from "./enrol/actions.ts";
 import { openFederation, writeEndpoint } from "./enrol/folder.ts";
@@ -15,6 +17,7 @@ import { systemClock } from "./round/clock.ts";
 import { DEPLOYED, type CoordinatorOptions, type Observer } from "./round/parts.ts";
 import { SocketCoordinatorTransport } from "./transport/server.ts";
 import { evaluatorFor } from "./evaluate/score.ts";
+import { hashOfText } from "../shared/canonical.ts";
 import type { FederationConfig } from "../shared/config/federation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { brotli } from "../shared/node/brotli.ts";
@@ -77,6 +80,8 @@ export async function openCoordinator(
       store,
       blobs,
     });
+    const started = { configHash, config: hashOfText(await readFile(configFile, "utf8")) };
+    await federation.audit.append(...(await startActs(paths.audit, started)));
     const base = model.base === undefined ? null : await readBaseBytes(model.init, model.base);
     if (base !== null) await blobs.put(base);
     const releases = join(folder, "releases");
@@ -151,6 +156,7 @@ export async function openCoordinator(
       evaluator: evaluatorFor(labels, model.own),
       chain,
       publish: (round) => publish({ chain, name: config.federation, config, folder: releases, base }, round),
+      audit: await roundAudit(federation.audit, key),
       keepTranscript: (name, text) => writeFileDurably(join(transcripts, `${name}.json`), text),
       keepEvidence: (name, files) => keepEvidence(join(folder, "evidence"), name, files, config.transcripts.keepInputs),
       enrolled: () => members.all(),
@@ -169,6 +175,7 @@ export async function openCoordinator(
       close: async () => {
         await coordinator.close();
         await masking.close();
+        await federation.audit.sign(key, { act: "coordinator stopped", facts: {} });
         await federation.close();
         await unlock();
       },

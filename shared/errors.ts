@@ -166,8 +166,15 @@ export const ERRORS = {
   TRANSCRIPT_CHAIN:
     "The transcripts do not follow one from the other: one is missing, changed or from elsewhere. Ask the operator.",
   TRANSCRIPT_CONTRADICTION: "A signed transcript contradicts itself or the protocol; do not trust this coordinator.",
+  TRANSCRIPT_SPLIT_VIEW:
+    "A site's own copy of a session differs from the coordinator's transcript; compare with other sites' copies.",
   TRANSCRIPT_EVIDENCE: "What was kept of a session does not give what its transcript says; do not trust this version.",
   TRANSCRIPT_RELEASE: "A release is not the one that the transcript's step leads to; do not use it.",
+  // audit logs
+  AUDIT_FORMAT: "A line is no entry of an audit log; the file was damaged or changed.",
+  AUDIT_CHAIN: "Lines of an audit log were changed, removed, inserted or moved; compare with a backup.",
+  AUDIT_SIGNATURE: "A checkpoint of an audit log is not signed by its owner's key; the log is not what it says.",
+  AUDIT_BUSY: "Another process keeps the audit log busy; run the command again.",
   // storage
   STORE_FULL: "The disk is full; make room, the transfer resumes by itself.",
   STORE_MIGRATION: "The database was made by another version; run that version, or restore the folder from a backup.",

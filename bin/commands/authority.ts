@@ -18,6 +18,8 @@ import { readFederationYaml } from "../../coordinator/enrol/init.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
 import { duration } from "../../shared/config/units.ts";
 import { CodedError } from "../../shared/errors.ts";
+import { AuditFile } from "../../shared/node/audit-file.ts";
+import { certificate as certificateSchema } from "../../shared/secagg/certificate.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { fingerprint } from "../../shared/node/identity.ts";
 import { note, printResult } from "../output.ts";
@@ -74,6 +76,7 @@ export function register(program: Command): void {
 async function init(folder: string, options: { name: string; json?: boolean }): Promise<void> {
   const root = resolve(folder);
   const file = await createAuthority(root, options.name, new NodeCrypto(), systemRandom());
+  await logOf(root).append({ act: "authority made", facts: { ...file } });
   const path = authorityPaths(root).public;
   printResult(
     options.json,
@@ -117,6 +120,9 @@ async function sign(
   for (const { name, signingKey } of chosen) {
     certificates.push(parseJson(await authority.sign(name, signingKey, validMs), "certificate"));
   }
+  const signed = certificates.map((given) => certificateSchema.parse(given));
+  const facts = { memberships: signed.map(({ name, serial, expiresAt }) => ({ client: name, serial, expiresAt })) };
+  await logOf(options.key).append({ act: "memberships signed", facts });
   await writeAnswers(options.out, certificates, options.key);
   printResult(
     options.json,
@@ -141,6 +147,10 @@ async function revoke(
 ): Promise<void> {
   if (options.key !== undefined) {
     const list = await (await openAuthority(options.key)).revoke(names);
+    await logOf(options.key).append({
+      act: "memberships revoked",
+      facts: { clients: names, revocationVersion: list.version },
+    });
     await writeAnswers(options.out, [], options.key);
     printResult(
       options.json,
@@ -152,6 +162,11 @@ async function revoke(
   const { paths, config } = await readFederationYaml(options.config);
   const result = await doMemberAction(paths, config, "revoke", { names }, new NodeCrypto(), systemRandom());
   printResult(options.json, result, `Revoked: ${names.join(", ")}.`);
+}
+
+/** An authority on a machine of its own keeps a log of its own. */
+function logOf(folder: string): AuditFile {
+  return new AuditFile(authorityPaths(resolve(folder)).audit);
 }
 
 function openAuthority(folder: string): Promise<Authority> {

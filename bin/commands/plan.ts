@@ -8,6 +8,7 @@ import { fetchPlan } from "../../client/plan/fetch.ts";
 import { planRefusals } from "../../client/policy/plan-policy.ts";
 import { lockFolder } from "../../shared/node/lock.ts";
 import { CodedError } from "../../shared/errors.ts";
+import { AuditFile } from "../../shared/node/audit-file.ts";
 import { printResult } from "../output.ts";
 
 const PATIENCE_MS = 15_000;
@@ -65,6 +66,7 @@ async function approve(
   const by = options.by ?? userInfo().username;
   const approval = { configHash, at: new Date().toISOString(), by };
   await recordApproval(site.paths.approvals, approval);
+  await new AuditFile(site.paths.audit).append({ act: "plan approved", facts: { configHash, by } });
   printResult(options.json, approval, `${by} has approved plan ${configHash}.`);
 }
 

@@ -3,6 +3,8 @@ import { cp, mkdir, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
+import { readCopies } from "../../client/session/copies.ts";
+import { sitePaths } from "../../client/site-folder.ts";
 import { readAuthorityFile, authorityPaths } from "../../coordinator/enrol/authority.ts";
 import { readFederationYaml } from "../../coordinator/enrol/init.ts";
 import {
@@ -19,6 +21,7 @@ import { brotli } from "../../shared/node/brotli.ts";
 import { NodeCrypto } from "../../shared/node/crypto.ts";
 import { fingerprint, readSecretFile } from "../../shared/node/identity.ts";
 import { fromBase64 } from "../../shared/secagg/encoding.ts";
+import type { SiteCopy } from "../../shared/transcript/copy.ts";
 import type { Finding } from "../../shared/transcript/findings.ts";
 import { printResult } from "../output.ts";
 
@@ -26,6 +29,7 @@ interface VerifyOptions {
   readonly identity?: string;
   readonly authority?: string;
   readonly coordinator?: string;
+  readonly with?: string[];
   readonly json?: boolean;
 }
 
@@ -40,6 +44,7 @@ export function register(program: Command): void {
     .option("--identity <file>", "a site's identity.json, or federation.json: whose keys to trust")
     .option("--authority <key>", "the authority's public key (hex), or its authority.json")
     .option("--coordinator <key>", "the coordinator's public key (hex)")
+    .option("--with <sites...>", "folders of sites, whose own copies are compared")
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExample: allulook transcript verify ./federation --identity ./hospital-a/identity.json")
     .action(verify);
@@ -59,6 +64,7 @@ async function verify(paths: string[], options: VerifyOptions): Promise<void> {
   const crypto = new NodeCrypto();
   const verification = await verifyTranscripts(crypto, brotli, {
     ...found,
+    copies: await copiesOf(options.with ?? []),
     keys: {
       federation: keys.federationId ?? null,
       authorityKey: hexToBytes(keys.authorityKey),
@@ -69,6 +75,17 @@ async function verify(paths: string[], options: VerifyOptions): Promise<void> {
   const trust = { authorityKey: keys.authorityKey, coordinatorKey, pinned };
   printResult(options.json, { ...verification, trust }, inWords(verification, trust));
   if (!verification.ok) process.exitCode = 3;
+}
+
+/** What sites kept of the sessions that they were in; throws USAGE where a folder is no site's. */
+async function copiesOf(folders: readonly string[]): Promise<SiteCopy[]> {
+  const copies: SiteCopy[] = [];
+  for (const folder of folders) {
+    const own = await readCopies(sitePaths(resolve(folder)).transcripts);
+    if (own.length === 0) throw new CodedError("USAGE", `${folder} holds no copies of sessions`, { file: folder });
+    copies.push(...own);
+  }
+  return copies;
 }
 
 interface ChosenKeys {

@@ -4,8 +4,10 @@
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import type { Act } from "../../shared/audit/entry.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
+import { AuditFile } from "../../shared/node/audit-file.ts";
 import { readTextIfAny } from "../../shared/node/files.ts";
 import { createSecretFile, readSecretFile } from "../../shared/node/identity.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -81,7 +83,17 @@ export async function joinFederation(
     await writeFile(paths.config, siteYaml(invitation.url, options.data ?? "./data"), { mode: 0o600 });
   }
   await writeIdentity(paths, complete);
+  const { name: client, federationId: federation, coordinatorKey } = identity;
+  const facts = { client, federation, coordinatorKey, authorityKey: identity.authorityKey, key: signingKey };
+  await new AuditFile(paths.audit).append({ act: "site joined", facts }, ...certified(complete.certificate));
   return complete;
+}
+
+/** That there is a certificate now. */
+function certified(certificate: Certificate | null): Act[] {
+  if (certificate === null) return [];
+  const { serial, expiresAt } = certificate;
+  return [{ act: "certificate received", facts: { serial, expiresAt } }];
 }
 
 /**
@@ -104,6 +116,7 @@ export async function collectCertificate(
   if (certificate === null || certificate.serial === identity.certificate?.serial) return identity;
   const complete = { ...identity, certificate };
   await writeIdentity(paths, complete);
+  await new AuditFile(paths.audit).append(...certified(certificate));
   return complete;
 }
 

@@ -5,20 +5,34 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { CodedError, isCoded } from "../../shared/errors.ts";
-import type { Sha256 } from "../../shared/ids.ts";
+import { hashOfText } from "../../shared/canonical.ts";
+import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 import type { Session } from "../../shared/secagg/session.ts";
 import type { SignedStep, Step } from "../../shared/secagg/signed.ts";
+import type { SiteCopy } from "../../shared/transcript/copy.ts";
+import type { Begin } from "./judge.ts";
 import type { Log } from "./ports.ts";
 import type { Sender } from "./sender.ts";
 import type { Sum } from "./sum.ts";
 
 export interface AttemptParts {
+  readonly self: ClientName;
+  readonly invitation: Begin;
+  /** Awaited before shares are revealed: what cannot be written down is not done. */
+  readonly revealing: (copy: SiteCopy) => Promise<void>;
+  /** Told that this client leaves, and why. */
+  readonly refused: (error: Reason) => void;
   readonly sum: Sum;
   readonly sender: Sender;
   readonly log: Log;
   /** The encoded vector: trains or scores; called once, at the beginning. */
   readonly work: (signal: AbortSignal) => Promise<Words>;
+}
+
+interface Reason {
+  readonly code: string;
+  readonly message: string;
 }
 
 interface Answered {
@@ -77,6 +91,7 @@ export class Attempt {
       }
       const answer = await sum.answer(step);
       this.#answered.set(step.step, { step, answer });
+      if (answer?.step === "unmask") await this.#parts.revealing(this.copy(null));
       if (answer !== null) await this.#send(answer);
       this.#sendVector();
     });
@@ -87,6 +102,26 @@ export class Attempt {
     if (this.over) return;
     this.#over.abort(new CodedError("ATTEMPT_OVER", why));
     this.#parts.sum.wipe();
+  }
+
+  /** What this site signed and saw so far. */
+  copy(ended: SiteCopy["ended"]): SiteCopy {
+    const { type: _type, ...invitation } = this.#parts.invitation;
+    const shown = COPIED.flatMap((step) => this.#answered.get(step)?.step ?? []);
+    const sent = [this.#first, ...[...this.#answered.values()].map(({ answer }) => answer), this.#last];
+    const own = new Map(sent.flatMap((step) => (step === null ? [] : [[step.step, step] as const])));
+    return {
+      schema: 1,
+      client: this.#parts.self,
+      invitation,
+      shown,
+      own: [...own.values()].map(({ step, payload, signature }) => ({
+        step: step as SiteCopy["own"][number]["step"],
+        payloadHash: hashOfText(payload),
+        signature,
+      })),
+      ended,
+    };
   }
 
   /** Resolves when nothing of this attempt runs any more. */
@@ -139,6 +174,7 @@ export class Attempt {
     log.error({ code, purpose, round, attempt, error: isCoded(error) ? error.details : error }, message);
     this.end(message);
     const reason = { code, message: message.slice(0, 2_000) };
+    this.#parts.refused(reason);
     const accused = isCoded(error) ? this.#parts.sum.accuse(error) : null;
     const accusation =
       accused === null ? {} : { accusation: { payload: accused.payload, signature: accused.signature } };
@@ -149,6 +185,9 @@ export class Attempt {
     });
   }
 }
+
+/** What the coordinator shows to everybody. */
+const COPIED: readonly Step[] = ["roster", "survivors", "signatures"];
 
 /** Later nobody waits for this client's answer any more. */
 const DECLINE_PATIENCE_MS = 60_000;

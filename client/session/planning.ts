@@ -38,6 +38,8 @@ export class Planning {
   /** Calls off the waiting for approval or hours. */
   #waiting = new AbortController();
   #queue: Promise<void> = Promise.resolve();
+  /** The plan that the audit log last says this site is ready for. */
+  #told: Sha256 | null = null;
 
   constructor(parts: SessionParts, sender: Sender, events: PlanningEvents, stopped: AbortSignal) {
     this.#parts = parts;
@@ -81,6 +83,7 @@ export class Planning {
     if (this.#current?.configHash !== configHash) {
       const plan = readPlan(text, configHash);
       await this.#parts.keepPlan(text);
+      await this.#parts.audit?.append({ act: "plan received", facts: { configHash } });
       this.#leave();
       if (await this.#refused(plan, configHash)) return;
       await this.#approved(configHash, signal);
@@ -92,12 +95,23 @@ export class Planning {
     const { place, versions } = this.#current;
     const installed = await place.models.installed();
     this.#sender.approvedUnder(configHash);
+    await this.#ready(configHash);
     signal.throwIfAborted();
     await this.#sender.now({ type: "ready", configHash, version: installed?.link.version ?? -1 });
     signal.throwIfAborted();
     this.#sender.ready();
     // Whoever was away fetches what it missed.
     versions.catchUp();
+  }
+
+  /** Under whose approval this site takes part from now on; said once for each. */
+  async #ready(configHash: Sha256): Promise<void> {
+    const { audit, approvals } = this.#parts;
+    const approval = audit === undefined ? null : await approvals.covering(configHash);
+    if (approval === null || this.#told === configHash) return;
+    this.#told = configHash;
+    const facts = { configHash, approved: approval.configHash, by: approval.by, approvedAt: approval.at };
+    await audit?.append({ act: "ready", facts });
   }
 
   #leave(): void {
@@ -116,6 +130,7 @@ export class Planning {
     const [first] = refusals;
     if (first === undefined) return false;
     const message = refusals.map((refusal) => refusal.message).join("; ");
+    await this.#parts.audit?.append({ act: "refused", facts: { configHash, code: first.code, message } });
     // In place of a session's id the plan's hash: it is the plan that is declined.
     await this.#sender.now({ type: "decline", sid: configHash, reason: { code: first.code, message } });
     return true;

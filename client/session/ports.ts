@@ -1,4 +1,5 @@
 /** What a session is made of; `client/main.ts` puts the deployed parts together, simulations put in lighter ones. */
+import type { Audit } from "../../shared/audit/entry.ts";
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
@@ -7,6 +8,7 @@ import type { Certificate, RevocationList } from "../../shared/secagg/certificat
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import type { Masker, Words } from "../../shared/secagg/mask.ts";
 import type { Place } from "../../shared/secagg/transcript.ts";
+import type { SiteCopy } from "../../shared/transcript/copy.ts";
 import type { ModelCache } from "../model-cache/cache.ts";
 import type { Judge } from "../model-cache/install.ts";
 import type { PersonalStore } from "../model-cache/personal.ts";
@@ -48,6 +50,12 @@ export interface Revocations {
 export interface Told {
   readonly place: Place;
   readonly digest: Sha256;
+}
+
+/** Durable when resolved; `sign` puts a checkpoint behind the acts. */
+export interface AuditLog {
+  readonly append: Audit;
+  readonly sign: Audit;
 }
 
 /** The versions that this site has, or can have. */
@@ -92,6 +100,10 @@ export interface SessionParts {
   readonly revocations?: Revocations;
   /** How the session ended that this site was told of last; left out: nothing is known from before. */
   readonly told?: Told | null;
+  /** Keeps what this site signed and saw of a session; durable when resolved. Left out: nowhere. */
+  readonly keepCopy?: (copy: SiteCopy) => Promise<void>;
+  /** The site's audit log; left out: none. */
+  readonly audit?: AuditLog;
   readonly outbox: Outbox;
   readonly crypto: CryptoPort;
   readonly random: SecureRng;

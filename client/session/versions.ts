@@ -97,6 +97,8 @@ export class Versions {
       await this.#place.install(bytes, judge, this.#stopped);
     }
     this.#installed = version;
+    const facts = { version, manifestHash: sha256Of(crypto, bytes), paramsHash };
+    await this.#parts.audit?.append({ act: "release installed", facts });
     await this.#sender.deliver({ type: "installed", version, paramsHash }, null, this.#stopped);
     log.info({ version }, `version ${version} is installed`);
   }

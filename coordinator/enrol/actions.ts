@@ -44,7 +44,7 @@ export function memberActions(
   crypto: CryptoPort,
   now: () => number,
 ): Readonly<Record<"invite" | "clients" | "rounds" | "requests" | "import" | "revoke", MemberAction>> {
-  const { enrolment, members, store, identity, authority, paths } = federation;
+  const { enrolment, members, store, identity, authority, paths, audit } = federation;
   return {
     async invite(input) {
       const { name, url, valid, replace } = parseConfig(inviteInput, input, "invite");
@@ -98,6 +98,9 @@ export function memberActions(
       if (revocations !== null) await writeRevocations(paths.authority, revocations);
       for (const member of accepted) await members.update(member);
       await applyRevocations(federation);
+      const clients = accepted.map((member) => member.name);
+      const facts = { clients, revocationVersion: revocations?.version ?? null, revoked: revocations?.serials ?? [] };
+      await audit.append({ act: "answers imported", facts });
       return { certificates: accepted.map((member) => member.name), revocationVersion: revocations?.version ?? null };
     },
 
@@ -111,6 +114,7 @@ export function memberActions(
       }
       const list = await authority.revoke(names);
       await applyRevocations(federation);
+      await audit.append({ act: "memberships revoked", facts: { clients: names, revocationVersion: list.version } });
       return { names, revocationVersion: list.version };
     },
   };

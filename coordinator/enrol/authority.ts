@@ -6,6 +6,7 @@
  *   authority.key      ed25519 seed, mode 0600
  *   issued.jsonl       every certificate ever signed, one a line
  *   revocations.json   the newest signed revocation list
+ *   audit.jsonl        on a machine of its own: what it signed and revoked (shared/audit/entry.ts)
  */
 import { open } from "node:fs/promises";
 import { join } from "node:path";
@@ -43,6 +44,7 @@ const CLOCK_SKEW_MS = 5 * 60_000;
 const DEFAULT_VALID_MS = 366 * 86_400_000;
 
 export const authorityPaths = (folder: string) => ({
+  audit: join(folder, "audit.jsonl"),
   public: join(folder, "authority.json"),
   key: join(folder, "authority.key"),
   issued: join(folder, "issued.jsonl"),

@@ -1,4 +1,5 @@
 /** Invitations and joining, at the coordinator: a site's key becomes a member's by a secret that is used once. */
+import type { Audit } from "../../shared/audit/entry.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { clientName, type ClientName, type Sha256 } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -27,6 +28,7 @@ export interface EnrolmentOptions {
   readonly rng: SecureRng;
   readonly store: FederationStore;
   readonly members: Members;
+  readonly audit: Audit;
   readonly federation: string;
   readonly coordinatorKey: Sha256;
   readonly authorityKey: Sha256;
@@ -52,7 +54,7 @@ export class Enrolment {
     validMs: number,
     replace: boolean,
   ): Promise<{ token: string; expiresAt: number }> {
-    const { crypto, rng, store, members, now, ...pins } = this.#options;
+    const { crypto, rng, store, members, now, audit, ...pins } = this.#options;
     const client = clientName.safeParse(name);
     if (!client.success)
       throw new CodedError("USAGE", `name: expected ${client.error.issues[0]?.message}, got "${name}"`);
@@ -65,6 +67,7 @@ export class Enrolment {
     const expiresAt = now() + validMs;
     const tokenHash = invitationHash(crypto, secret) as Sha256;
     await store.putInvitation({ tokenHash, name: client.data, expiresAt, usedAt: null });
+    await audit({ act: "site invited", facts: { client: client.data, tokenHash, expiresAt, replace } });
     const { federation, coordinatorKey, authorityKey } = pins;
     const token = encodeInvitation({ url, federation, client: client.data, coordinatorKey, authorityKey, secret });
     return { token, expiresAt };
@@ -75,7 +78,7 @@ export class Enrolment {
    * TOKEN_EXPIRED, TOKEN_USED, CERTIFICATE_STANDS.
    */
   async join(request: JoinRequest): Promise<JoinAnswer> {
-    const { crypto, members, authority, now } = this.#options;
+    const { crypto, members, authority, now, audit } = this.#options;
     const { name, signingKey, token } = request;
     const proven = crypto.verify(
       Buffer.from(signingKey, "hex"),
@@ -95,8 +98,10 @@ export class Enrolment {
       this.#refuseStanding(former);
       const client: EnrolledClient = { name, signingKey, certificate: null, enrolledAt: now(), revoked: false };
       await members.redeem(tokenHash, now(), client);
+      await audit({ act: "site joined", facts: { client: name, key: signingKey, tokenHash } });
       if (authority !== null && former !== null && former.certificate !== null && !former.revoked) {
         await authority.revoke([name]);
+        await audit({ act: "memberships revoked", facts: { clients: [name] } });
       }
     }
     await this.#certify(name, authority);
@@ -117,6 +122,8 @@ export class Enrolment {
     const member = this.#options.members.get(name);
     if (authority === null || member === null || member.certificate !== null) return;
     const certificate = await authority.sign(name, member.signingKey);
+    const { serial } = certificateSchema.parse(JSON.parse(certificate));
+    await this.#options.audit({ act: "membership signed", facts: { client: name, serial } });
     await this.#options.members.update({ ...member, certificate });
   }
 

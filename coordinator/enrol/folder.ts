@@ -5,6 +5,8 @@
  *   coordinator.key      signs rounds and releases; clients pinned its public part; mode 0600
  *   admin.token          lets the operator's commands talk to the running coordinator; mode 0600
  *   authority/           see authority.ts; with authority.key only where the authority is embedded
+ *   audit.jsonl          every act, hash-chained, signed at every round's end (shared/audit/entry.ts)
+ *   transcripts/         every session's (shared/secagg/transcript.ts); evidence/ where it is kept (round/evidence.ts)
  *   data/federation.db   state (SQLite)
  *   data/blobs/          weights and uploads by hash
  *   data/uploads/        uploads in progress
@@ -15,6 +17,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
+import { AuditFile } from "../../shared/node/audit-file.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { readSecretFile } from "../../shared/node/identity.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -34,6 +37,7 @@ export const federationPaths = (root: string) => ({
   key: join(root, "coordinator.key"),
   admin: join(root, "admin.token"),
   authority: join(root, "authority"),
+  audit: join(root, "audit.jsonl"),
   database: join(root, "data", "federation.db"),
   blobs: join(root, "data", "blobs"),
   uploads: join(root, "data", "uploads"),
@@ -53,6 +57,7 @@ export interface OpenFederation {
   readonly blobs: FileBlobs;
   readonly uploads: Uploads;
   readonly members: Members;
+  readonly audit: AuditFile;
   readonly enrolment: Enrolment;
   /** null where the authority's key is on another machine. */
   readonly authority: Authority | null;
@@ -87,11 +92,13 @@ export async function openFederation(
   const store = await openPrismaStore(paths.database);
   try {
     const members = await Members.load(store);
+    const audit = new AuditFile(paths.audit, now);
     const enrolment = new Enrolment({
       crypto,
       rng,
       store,
       members,
+      audit: audit.append,
       federation: identity.federation,
       coordinatorKey: Buffer.from(key.publicKey).toString("hex") as Sha256,
       authorityKey: identity.authorityKey,
@@ -109,6 +116,7 @@ export async function openFederation(
       blobs,
       uploads: new Uploads(paths.uploads, blobs),
       members,
+      audit,
       enrolment,
       authority,
       async revocations() {

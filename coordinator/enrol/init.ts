@@ -3,6 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
+import { hashOfText } from "../../shared/canonical.ts";
+import { AuditFile } from "../../shared/node/audit-file.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { createSecretFile } from "../../shared/node/identity.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -54,6 +56,8 @@ export async function initFederation(
   }
   // Last: a folder with federation.yaml is complete.
   await writeFileDurably(paths.config, yaml);
+  const facts = { ...authority, mode: offline === null ? "embedded" : "offline", config: hashOfText(yaml) };
+  await new AuditFile(paths.audit).append({ act: "federation made", facts });
   return { paths, authority };
 }
 

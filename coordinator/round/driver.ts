@@ -4,6 +4,7 @@
  * acknowledged and effects carried out. A process that takes over replays the log and asks again for what is pending.
  */
 import { CodedError, isCoded } from "../../shared/errors.ts";
+import type { Happened } from "../audit/acts.ts";
 import { Journal } from "./journal.ts";
 import { asError } from "./inbox.ts";
 import { decide, stopRule } from "./decide.ts";
@@ -11,14 +12,7 @@ import { emptyPresence, hear } from "./presence.ts";
 import { judgeStep } from "./phases/sum.ts";
 import type { CoordinatorParts } from "./parts.ts";
 import type { Rules } from "./rules.ts";
-import {
-  isDurable,
-  type DurableEvent,
-  type Effect,
-  type FederationState,
-  type Reason,
-  type RoundEvent,
-} from "./state.ts";
+import { isDurable, type Effect, type FederationState, type Reason, type RoundEvent } from "./state.ts";
 import { currentSum, initialState, isDone, pendingWork, transition } from "./transition.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
 import { NO_TRANSCRIPT } from "../../shared/secagg/session.ts";
@@ -42,6 +36,8 @@ export interface Hands {
   /** Background work; comes to an event, or throws what may pass. */
   work(effect: Extract<Effect, { type: "update" | "total" | "release" }>, state: FederationState): Promise<RoundEvent>;
   keep(effect: Kept): Promise<void>;
+  /** Writes durable events into the audit log; asked again after a crash for those since the last snapshot. */
+  audit?(happened: readonly Happened[]): Promise<void>;
   beginning(): Promise<{ paramsHash: Sha256; serverState: Sha256 }>;
 }
 
@@ -101,15 +97,20 @@ export class Driver {
     }
     let state: FederationState = { ...saved.state, presence };
     const kept: Effect[] = [];
-    for (const event of saved.events) {
+    const happened: Happened[] = [];
+    const [first] = this.#journal.numbers(saved.events.length);
+    for (const [i, event] of saved.events.entries()) {
+      const before = state;
       const next = transition(this.#rules, state, event);
       // Presence is of this process: what was heard before it is gone.
       state = { ...next.state, presence: state.presence };
+      happened.push({ number: (first ?? 0) + i, event, before, after: state });
       kept.push(...next.effects.filter(isRecord));
     }
     const goesOn = isDone(state) && stopRule(this.#rules, state, at) === null;
     this.#state = goesOn ? { ...state, current: { phase: "idle", since: at, notBefore: at, reason: null } } : state;
     for (const effect of kept) this.#keep(effect);
+    this.#audit(happened);
     await this.#keeping;
   }
 
@@ -171,15 +172,16 @@ export class Driver {
 
   async #batch(inputs: readonly Input[]): Promise<void> {
     let state = this.state;
-    const passed: { event: RoundEvent; state: FederationState }[] = [];
+    const passed: { event: RoundEvent; before: FederationState; state: FederationState }[] = [];
     const effects: Effect[] = [];
     const answers: (() => void)[] = [];
     const apply = (event: RoundEvent): void => {
       const next = transition(this.#rules, state, event);
       if (next.state === state && next.effects.length === 0) return;
+      const before = state;
       state = next.state;
       effects.push(...next.effects);
-      passed.push({ event, state });
+      passed.push({ event, before, state });
     };
     for (const { event, resolve, reject } of inputs) {
       const refusal = refusalOf(state, event);
@@ -196,15 +198,20 @@ export class Driver {
         apply(decision);
       }
     }
-    const durable = passed.map(({ event }) => event).filter((event): event is DurableEvent => isDurable(event));
+    const durable = passed.flatMap(({ event, before, state: after }) =>
+      isDurable(event) ? [{ event, before, after }] : [],
+    );
+    let numbers: readonly number[] = [];
     if (durable.length > 0) {
-      await this.#journal.append(durable, async (error) => {
+      const events = durable.map(({ event }) => event);
+      numbers = await this.#journal.append(events, async (error) => {
         this.#parts.observer.trouble?.("writing the event log", error);
         if (this.#closed) throw closing();
         await this.#pause(AGAIN_MS);
       });
     }
     this.#state = state;
+    this.#audit(durable.map((happened, i) => ({ ...happened, number: numbers[i] as number })));
     for (const answer of answers) answer();
     for (const { event, state: after } of passed) this.#parts.observer.event?.(event, after);
     for (const effect of effects) {
@@ -260,17 +267,27 @@ export class Driver {
 
   /** In order, each until it succeeds: records must not be lost, and the snapshot waits for them. */
   #keep(effect: Effect): void {
-    if (!isRecord(effect)) return;
+    if (isRecord(effect)) this.#inOrder(effect.type, () => this.#hands.keep(effect));
+  }
+
+  #inOrder(what: string, work: () => Promise<void>): void {
     this.#keeping = this.#keeping.then(async () => {
       while (!this.#closed) {
         try {
-          return await this.#hands.keep(effect);
+          return await work();
         } catch (error) {
-          this.#parts.observer.trouble?.(effect.type, error);
+          this.#parts.observer.trouble?.(what, error);
           await this.#pause(AGAIN_MS);
         }
       }
     });
+  }
+
+  /** In its turn among the records, so that the snapshot waits for it, too. */
+  #audit(happened: readonly Happened[]): void {
+    const { audit } = this.#hands;
+    if (audit === undefined || happened.length === 0) return;
+    this.#inOrder("the audit log", () => audit(happened));
   }
 
   async #snapshot(): Promise<void> {

@@ -29,12 +29,20 @@ export class Journal {
     return { state: saved.state, events: after };
   }
 
-  /** Resolves when the events are durable. `again` is told of each failure and decides how long to wait. */
-  async append(events: readonly DurableEvent[], again: (error: unknown) => Promise<void>): Promise<void> {
+  /** The numbers of the newest `count` events. */
+  numbers(count: number): number[] {
+    return Array.from({ length: count }, (_, i) => this.#number - count + 1 + i);
+  }
+
+  /**
+   * Resolves to the events' numbers when they are durable. `again` is told of each failure and decides how long to wait.
+   */
+  async append(events: readonly DurableEvent[], again: (error: unknown) => Promise<void>): Promise<number[]> {
     const lines = events.map((event) => JSON.stringify({ number: ++this.#number, event }));
     for (;;) {
       try {
-        return await this.#store.append(lines);
+        await this.#store.append(lines);
+        return this.numbers(events.length);
       } catch (error) {
         await again(error);
       }

@@ -1,5 +1,6 @@
 /** What a coordinator is made of; `coordinator/main.ts` and simulations put the parts together. */
 import type { Unmasker } from "../aggregate/secure-sum.ts";
+import type { Happened } from "../audit/acts.ts";
 import type { PublishInput } from "../release/publish.ts";
 import type { ReleaseChain } from "../release/chain.ts";
 import type { Evaluator } from "../evaluate/score.ts";
@@ -107,6 +108,8 @@ export interface CoordinatorParts {
   readonly keepTranscript: (name: string, text: string) => Promise<void>;
   /** Keeps what a session's sum was made of under the transcript's name; may be asked twice. Left out: nowhere. */
   readonly keepEvidence?: (name: string, files: () => AsyncIterable<EvidenceFile>) => Promise<void>;
+  /** The audit log; left out: none. */
+  readonly audit?: (happened: readonly Happened[]) => Promise<void>;
   /** Who belongs to the federation now. */
   readonly enrolled: () => readonly EnrolledClient[];
   /** The authority's newest list. */

@@ -5,7 +5,9 @@ import { verifyRelease, type ReleaseFolder } from "../../shared/release/verify.t
 import type { Compression } from "../../shared/release/ports.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { fromBase64 } from "../../shared/secagg/encoding.ts";
+import { comparePlaces, transcriptName } from "../../shared/secagg/transcript.ts";
 import { chainChecks, inOrder, type Named } from "../../shared/transcript/chain.ts";
+import { copyChecks, type SiteCopy } from "../../shared/transcript/copy.ts";
 import { runChecks, type Check, type Finding } from "../../shared/transcript/findings.ts";
 import { CheckedSession, readTranscript, type Keys } from "../../shared/transcript/session.ts";
 import { evidenceChecks } from "./recompute.ts";
@@ -17,6 +19,8 @@ export interface VerifyInput {
   /** What was kept of a session, and the release of a version; null: not here. */
   readonly evidence: (name: string) => Promise<ReleaseFolder | null>;
   readonly release: (version: number) => Promise<ReleaseFolder | null>;
+  /** Sites' own copies, to be compared with the transcripts. */
+  readonly copies?: readonly SiteCopy[];
 }
 
 export interface Verification {
@@ -59,8 +63,25 @@ export async function verifyTranscripts(
     const { outcome, advertised, maskedInputs } = transcript;
     sessions.push({ name, outcome, roster: advertised.length, survivors: maskedInputs.length, recomputed });
   }
+  for (const copy of input.copies ?? []) await compare(crypto, input, ordered, copy, findings);
   const ok = findings.every(({ status }) => status !== "failed");
   return { ok, sessions, findings, head: ordered.at(-1)?.file.digest ?? null };
+}
+
+/** A site's copy with the transcript of its session, or of another at its place. */
+async function compare(
+  crypto: CryptoPort,
+  { keys }: VerifyInput,
+  ordered: readonly Named[],
+  copy: SiteCopy,
+  findings: Finding[],
+): Promise<void> {
+  const place = copy.invitation.session;
+  const found = ordered.find(({ file }) => comparePlaces(file.transcript.session, place) === 0);
+  const signer = ordered[0] === undefined ? null : fromBase64(ordered[0].file.signedBy);
+  const key = keys.coordinatorKey ?? signer ?? new Uint8Array(32);
+  const name = found?.name ?? transcriptName(place);
+  await runChecks(findings, name, copyChecks(crypto, key, copy, found?.file.transcript ?? null));
 }
 
 async function recompute(

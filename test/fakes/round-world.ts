@@ -11,8 +11,11 @@ import { NO_OUTBOX } from "../../client/outbox/outbox.ts";
 import { memoryLedger } from "../../client/policy/privacy-ledger.ts";
 import { memoryRoundLog, type RoundLog } from "../../client/secagg/round-log.ts";
 import { ClientSession } from "../../client/session.ts";
-import type { Log } from "../../client/session/ports.ts";
+import { copyKeeper } from "../../client/session/copies.ts";
+import type { Log, SessionParts, Told } from "../../client/session/ports.ts";
+import { sitePaths } from "../../client/site-folder.ts";
 import type { Trainer } from "../../client/training/trainer.ts";
+import { roundAudit } from "../../coordinator/audit/log.ts";
 import { createCoordinator, type Coordinator } from "../../coordinator/create.ts";
 import { evaluatorOf } from "../../coordinator/evaluate/score.ts";
 import { ReleaseChain } from "../../coordinator/release/chain.ts";
@@ -33,6 +36,7 @@ import { configHashOf, planOf, planText } from "../../shared/config/plan.ts";
 import { sitePolicy } from "../../shared/config/site.ts";
 import { clientName, type ClientName, type Sha256 } from "../../shared/ids.ts";
 import { brotli } from "../../shared/node/brotli.ts";
+import { AuditFile } from "../../shared/node/audit-file.ts";
 import { keepEvidence } from "../../shared/node/evidence-folder.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
@@ -41,6 +45,7 @@ import { issueCertificate, issueRevocationList, type RevocationList } from "../.
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import { toBase64 } from "../../shared/secagg/encoding.ts";
 import { federationId } from "../../shared/secagg/session.ts";
+import type { SiteCopy } from "../../shared/transcript/copy.ts";
 import { withVerificationCache } from "../../shared/secagg/verification-cache.ts";
 import { InMemoryNetwork, type InMemoryOptions } from "../../simulations/in-memory-transport.ts";
 
@@ -90,6 +95,7 @@ export class RoundWorld {
   readonly #federation: Sha256;
   readonly #sessions = new Map<ClientName, ClientSession>();
   readonly #logs = new Map<ClientName, RoundLog>();
+  readonly #told = new Map<ClientName, Told>();
   readonly #params = new Map<ClientName, ParamStore>();
   /** What each client keeps for itself, where its trainer has something; it survives {@link leave}. */
   readonly personal = new Map<ClientName, MemoryPersonalStore>();
@@ -181,6 +187,9 @@ export class RoundWorld {
       evaluator: evaluatorOf(statistics),
       chain: this.chain,
       publish: (input) => publish(context, input),
+      ...(folder !== undefined && {
+        audit: await roundAudit(new AuditFile(join(folder, "audit.jsonl")), this.signing),
+      }),
       keepTranscript: async (name, text) => {
         transcripts.set(name, text);
         if (folder !== undefined) await writeFileDurably(join(folder, "transcripts", `${name}.json`), text);
@@ -235,6 +244,7 @@ export class RoundWorld {
       approvals: { covering: async (configHash) => ({ configHash, at: new Date(0).toISOString(), by: "test" }) },
       roundLog,
       ledger: memoryLedger(),
+      ...this.#records(self.name, self.signingKey),
       outbox: NO_OUTBOX,
       crypto: this.#crypto,
       random: this.#random,
@@ -255,6 +265,23 @@ export class RoundWorld {
     this.#sessions.set(self.name, session);
     session.start();
     return session;
+  }
+
+  /** What a site writes down, where there is a folder: its copies of sessions and its audit log. */
+  #records(name: ClientName, key: SigningKey): Pick<SessionParts, "audit" | "keepCopy" | "told"> {
+    const told = this.#told.get(name) ?? null;
+    if (this.#parts.folder === undefined) return { told };
+    const paths = sitePaths(join(this.#parts.folder, "sites", name));
+    const audit = new AuditFile(paths.audit);
+    void audit.append({ act: "site joined", facts: { client: name } });
+    const keep = copyKeeper(paths.transcripts);
+    const keepCopy = async (copy: SiteCopy): Promise<void> => {
+      const digest = copy.ended?.transcriptDigest ?? null;
+      const { purpose, round, attempt } = copy.invitation.session;
+      if (digest !== null) this.#told.set(name, { place: { purpose, round, attempt }, digest });
+      await keep(copy);
+    };
+    return { told, keepCopy, audit: { append: audit.append, sign: (...acts) => audit.sign(key, ...acts) } };
   }
 
   /** With which a client signs: for a test that speaks in its name. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { Command } from "commander";
+import { register as audit } from "../../../bin/commands/audit.ts";
 import { register as authority } from "../../../bin/commands/authority.ts";
 import { register as joining } from "../../../bin/commands/join.ts";
 import { register as operator } from "../../../bin/commands/operator.ts";
@@ -28,7 +29,7 @@ afterEach(async () => {
 /** Runs a command with --json and gives its one document; what goes to stderr is for people. */
 async function allulook(...words: string[]): Promise<Record<string, unknown>> {
   const program = new Command().exitOverride();
-  for (const register of [authority, joining, operator]) register(program);
+  for (const register of [audit, authority, joining, operator]) register(program);
   const out: string[] = [];
   const write = jest.spyOn(process.stdout, "write").mockImplementation((text) => out.push(String(text)) > 0);
   const complain = jest.spyOn(process.stderr, "write").mockImplementation(() => true);
@@ -40,6 +41,13 @@ async function allulook(...words: string[]): Promise<Record<string, unknown>> {
   }
   expect(out).toHaveLength(1);
   return JSON.parse(out[0]!) as Record<string, unknown>;
+}
+
+/** What the audit log of a folder says was done, its chain checked. */
+async function actsOf(folder: string): Promise<string[]> {
+  expect(await allulook("audit", "verify", folder)).toMatchObject({ ok: true });
+  const { entries } = (await allulook("audit", "show", folder)) as { entries: { act: string }[] };
+  return entries.map(({ act }) => act);
 }
 
 /** The parts of a coordinator that the commands talk to, on the folder that `init` made. */
@@ -140,6 +148,17 @@ describe("from init to revoke", () => {
     await allulook("authority", "revoke", "alice", "--key", key, "--out", answers);
     await allulook("authority", "import", answers, ...config);
     expect(await allulook("clients", ...config)).toMatchObject([{ name: "alice", status: "revoked" }]);
+
+    // Each machine has written down what was done there.
+    expect(await actsOf(root)).toEqual([
+      "federation made",
+      "site invited",
+      "site joined",
+      "answers imported",
+      "answers imported",
+    ]);
+    expect(await actsOf(key)).toEqual(["authority made", "memberships signed", "memberships revoked"]);
+    expect(await actsOf(site)).toEqual(["site joined"]);
   });
 
   test("with an embedded authority; keys that others can read are refused", async () => {
@@ -153,6 +172,9 @@ describe("from init to revoke", () => {
     });
     await allulook("authority", "revoke", "alice", ...config);
     expect(await allulook("clients", ...config)).toMatchObject([{ status: "revoked" }]);
+    const acts = ["federation made", "site invited", "site joined", "membership signed", "memberships revoked"];
+    expect(await actsOf(root)).toEqual(acts);
+    expect(await actsOf(join(dir, "a"))).toEqual(["site joined", "certificate received"]);
     await stop();
     const { chmod } = await import("node:fs/promises");
     await chmod(federationPaths(root).key, 0o644);

@@ -3,6 +3,8 @@ import { Judge, type Begin, type Memory } from "../../../client/session/judge.ts
 import type { Pinned, Revocations } from "../../../client/session/ports.ts";
 import type { Sha256 } from "../../../shared/ids.ts";
 import { issueRevocationList, type RevocationList } from "../../../shared/secagg/certificate.ts";
+import { NO_TRANSCRIPT } from "../../../shared/secagg/session.ts";
+import { HISTORY_KEPT, nextDigest, type History } from "../../../shared/secagg/transcript.ts";
 import { messageSignature } from "../../../shared/wire/signing.ts";
 import { fakeFederation, fakeSession } from "../../fakes/secagg.ts";
 
@@ -24,6 +26,74 @@ function begin(revoked: RevocationList | null): Begin {
   const message = { type: "begin" as const, session, version: 0, revoked, history };
   return { ...message, signature: messageSignature(coordinator, message) };
 }
+
+describe("the history", () => {
+  const places = [1, 2, 3].flatMap((round) =>
+    (["training", "evaluation"] as const).map((purpose) => ({ purpose, round, attempt: 1 })),
+  );
+  const links = places.map((place, i) => ({ ...place, transcript: String(i + 1).repeat(64) as Sha256 }));
+  const digests = links.reduce((list, link) => [...list, nextDigest(list.at(-1) as Sha256, link)], [NO_TRANSCRIPT]);
+
+  /** An invitation to what follows these links. */
+  function after(shown: History["links"], before: Sha256 = NO_TRANSCRIPT, follows?: Sha256): Begin {
+    const end = shown.reduce((digest, link) => nextDigest(digest, link), before);
+    const next = { ...session, round: 4, previousTranscriptDigest: follows ?? end };
+    const message = {
+      type: "begin" as const,
+      session: next,
+      version: 0,
+      revoked: null,
+      history: { before, links: shown },
+    };
+    return { ...message, signature: messageSignature(coordinator, message) };
+  }
+
+  function told(i: number, digest = digests[i + 1] as Sha256, allowRestored = false): Judge {
+    const place = places[i] as (typeof places)[number];
+    const revocations = { held: null, keep: () => {} };
+    return new Judge(crypto, pinned, { revocations, told: { place, digest }, allowRestored });
+  }
+
+  const admit = (judge: Judge, message: Begin) => () => judge.admit(message, session.configHash);
+  const split = expect.objectContaining({ code: "SESSION_SPLIT_VIEW" });
+
+  test("that holds what this site was told last is followed, over any number of sessions without it", () => {
+    for (const i of places.keys()) expect(admit(told(i), after(links))).not.toThrow();
+    // Told of the very session that the history begins behind.
+    expect(admit(told(2), after(links.slice(3), digests[3]))).not.toThrow();
+  });
+
+  test("with another transcript at that place is refused, also by a site that allows restored backups", () => {
+    const other = "f".repeat(64) as Sha256;
+    for (const i of places.keys()) expect(admit(told(i, other), after(links))).toThrow(split);
+    expect(admit(told(1, other, true), after(links))).toThrow(split);
+  });
+
+  test("that leads elsewhere than to the session id is refused", () => {
+    expect(admit(told(5), after(links, NO_TRANSCRIPT, digests[5]))).toThrow(split);
+    const changed = links.map((link, i) => (i === 1 ? { ...link, transcript: "e".repeat(64) as Sha256 } : link));
+    expect(admit(told(5), after(changed, NO_TRANSCRIPT, digests[6]))).toThrow(split);
+  });
+
+  test("in which that session is missing is refused, unless the site allows that a backup was restored", () => {
+    const without = links.filter((_, i) => i !== 2);
+    for (const shown of [without, links.slice(0, 2), []]) {
+      expect(admit(told(2), after(shown))).toThrow(split);
+      expect(admit(told(2, digests[3], true), after(shown))).not.toThrow();
+    }
+    // Cut off at the front, although there are few.
+    expect(admit(told(0), after(links.slice(3), digests[3]))).toThrow(split);
+  });
+
+  test("after a long absence cannot be compared, and is followed", () => {
+    const many = Array.from(
+      { length: HISTORY_KEPT },
+      (_, i) => ({ ...links[5], round: 10 + i }) as (typeof links)[number],
+    );
+    expect(admit(told(0), after(many, digests[6]))).not.toThrow();
+    expect(admit(told(0), after(many.slice(1), digests[6]))).toThrow(split);
+  });
+});
 
 describe("the list of revoked members", () => {
   test("once seen is not taken back: not by an older list, by none, nor over a restart of the site", () => {
