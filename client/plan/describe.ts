@@ -157,6 +157,7 @@ function howProtected(plan: TrainingPlan): string[] {
     ...(rule === "mean"
       ? []
       : [`Changes are compared with each other, so that bad sites move the model little (${rule}).`]),
+    ...keptWords(plan),
     ...privacyWords(plan),
     plan.authority === "offline"
       ? "Members are certified by an authority key that the coordinator does not hold."
@@ -177,6 +178,14 @@ function sparseGraph({ secureAggregation, schedule }: TrainingPlan): string[] {
 
 function groupWords({ size, minSurvivors }: NonNullable<TrainingPlan["secureAggregation"]["groups"]>): string {
   return `The sites are cut into groups of ${size} or a few more; the coordinator learns the sum of each group of at least ${minSurvivors}, not only of all.`;
+}
+
+function keptWords({ transcripts: { keepInputs } }: TrainingPlan): string[] {
+  if (keepInputs === 0) return [];
+  const rounds = keepInputs === 1 ? "the newest round" : `the newest ${keepInputs} rounds`;
+  return [
+    `The coordinator keeps what the sums of ${rounds} were made of, so that others can check them: whoever has it learns those sums, too.`,
+  ];
 }
 
 function withWhom(plan: TrainingPlan, policy: SitePolicy): string[] {

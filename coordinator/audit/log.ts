@@ -10,16 +10,26 @@ export async function roundAudit(
   file: AuditFile,
   key: SigningKey,
 ): Promise<(happened: readonly Happened[]) => Promise<void>> {
-  const entries = await entriesOf(file.path);
-  const numbers = entries.flatMap(({ facts }) => (typeof facts["event"] === "number" ? [facts["event"]] : []));
-  let written = numbers.at(-1) ?? 0;
+  let written = await lastEvent(file.path);
   return async (happened) => {
     const news = happened.filter(({ number }) => number > written);
     const acts = news.flatMap(actsOf);
-    if (news.some(endsRound)) await file.sign(key, ...acts);
-    else if (acts.length > 0) await file.append(...acts);
+    try {
+      if (news.some(endsRound)) await file.sign(key, ...acts);
+      else if (acts.length > 0) await file.append(...acts);
+    } catch (error) {
+      // It is tried again: with what of it did not reach the file.
+      written = await lastEvent(file.path);
+      throw error;
+    }
     written = news.at(-1)?.number ?? written;
   };
+}
+
+/** The journal's number of the event written down last; 0: none. */
+async function lastEvent(path: string): Promise<number> {
+  const entries = await entriesOf(path);
+  return entries.reduce((last, { facts: { event } }) => (typeof event === "number" ? event : last), 0);
 }
 
 interface Started {

@@ -68,6 +68,11 @@ describe("the plan in plain words", () => {
     expect(words({})).not.toContain("groups of");
   });
 
+  test("says that what the sums are made of is kept, where it is", () => {
+    expect(words({ transcripts: { keepInputs: 3 } })).toContain("the newest 3 rounds were made of");
+    expect(words({})).not.toContain("were made of");
+  });
+
   test("says what else is learned from, and that a teacher must be here", () => {
     const distillation = { teacher: "grown-up", sha256: "ab".repeat(32) };
     const text = words({ training: { semiSupervised: {}, curriculum: {}, distillation } });
