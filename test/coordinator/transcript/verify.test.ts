@@ -357,8 +357,11 @@ const TAMPERED: readonly [
   [
     "a masked input's hash",
     (f) =>
-      f.forge(
-        TWO,
+      f.forge(TWO, (t) => {
+        const input = at(t.maskedInputs, 0);
+        input.payload = input.payload.replace(/[0-9a-f]{64}/, hexFlipped);
+      }),
+    TWO,
         (t) =>
           (at(t.maskedInputs, 0).payload = at(t.maskedInputs, 0)
             .payload.replace(/"hash":"./, '"hash":"_')
