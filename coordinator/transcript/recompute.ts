@@ -117,6 +117,9 @@ class Evidence {
   async sum(): Promise<void> {
     const { session, members, survivors, dropouts, transcript } = this.#checked;
     if (transcript.mode === "off") return;
+    // Whole groups can be left out; what is kept is of sums without groups.
+    if (this.#known(transcript.result).rejected.length > 0)
+      wrong("result.rejected", "vectors were left out of this sum");
     const words = this.#known(this.#words);
     const list = { survivors, dropouts };
     const sharing = { limits: this.#checked.sharing().limits, shared: this.#shared };

@@ -324,7 +324,7 @@ export class CheckedSession {
       refuse("result.commit.version", `${result.commit.version}, trained from version ${version}`);
     }
     const alive = new Set<string>(this.survivors);
-    const strange = result.rejected.find((name) => mode !== "off" || !alive.has(name));
+    const strange = result.rejected.find((name) => !alive.has(name));
     if (strange !== undefined) refuse("result.rejected", `${strange} cannot be left out of this sum`);
     return null;
   }
