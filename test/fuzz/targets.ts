@@ -11,6 +11,8 @@ import { decodeServerState, encodeServerState } from "../../coordinator/optimize
 import { initialServerState } from "../../coordinator/optimizer/server-optimizer.ts";
 import { parseSchedule } from "../../coordinator/schedule/schedule.ts";
 import { announcement } from "../../coordinator/aggregate/announce.ts";
+import { checkpoint, hashOfLine, lineOf, NOTHING_BEFORE } from "../../shared/audit/entry.ts";
+import { verifyAudit } from "../../shared/audit/verify.ts";
 import { configHashOf, planOf, planText, readPlan } from "../../shared/config/plan.ts";
 import { siteConfig } from "../../shared/config/site.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
@@ -200,6 +202,9 @@ export async function targets(): Promise<Record<string, Target>> {
     reason: { code: "ROUND_TOO_FEW", message: "too few" },
     result: null,
   };
+  const auditLine = lineOf(1, "2026-01-01T00:00:00.000Z", { act: "x", facts: { y: [1] } }, NOTHING_BEFORE);
+  const before = hashOfLine(auditLine);
+  const signedLine = lineOf(2, "2026-01-01T00:00:00.000Z", checkpoint(fed.coordinator, 2, before), before);
   const hash = "4".repeat(64) as Sha256;
   const { bytes: manifest } = signManifest(fed.coordinator, {
     format: 1,
@@ -277,6 +282,10 @@ export async function targets(): Promise<Record<string, Target>> {
     transcript: {
       examples: [utf8(signTranscript(fed.coordinator, transcript))],
       read: (bytes) => readTranscript(text(bytes)),
+    },
+    "audit-log": {
+      examples: [utf8(`${auditLine}\n${signedLine}\n`)],
+      read: (bytes) => verifyAudit(crypto, text(bytes), null),
     },
     manifest: { examples: [manifest], read: (bytes) => readManifest(crypto, bytes, null) },
     "model-card": { examples: [card], read: (bytes) => readModelCard(bytes) },

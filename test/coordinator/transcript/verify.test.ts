@@ -362,12 +362,6 @@ const TAMPERED: readonly [
         input.payload = input.payload.replace(/[0-9a-f]{64}/, hexFlipped);
       }),
     TWO,
-        (t) =>
-          (at(t.maskedInputs, 0).payload = at(t.maskedInputs, 0)
-            .payload.replace(/"hash":"./, '"hash":"_')
-            .replace('"_', '"0')),
-      ),
-    TWO,
     "masked-input hashes",
     "SECAGG_SIGNATURE",
   ],
