@@ -19,6 +19,7 @@ import {
 import { accuracyTable, backdoorTable, robustnessPage } from "../../simulations/attacks/table.ts";
 import { integer, positive } from "../numbers.ts";
 import { interruptible, note, printResult } from "../output.ts";
+import { registerInversion } from "./attack-inversion.ts";
 import { registerMembership } from "./attack-membership.ts";
 
 interface Options {
@@ -69,6 +70,7 @@ export function register(program: Command): void {
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExample: allulook attack table --rules mean median --attacks signFlip --out attacked")
     .action(table);
+  registerInversion(attack);
   registerMembership(attack);
 }
 
