@@ -100,22 +100,29 @@ function onWhat(plan: TrainingPlan): string[] {
 function whatLeaves(plan: TrainingPlan): string[] {
   const inSums = plan.secureAggregation.mode !== "off";
   const { personal } = plan.training;
+  const { privacy } = plan;
+  const silent = privacy.unit !== "none" && privacy.scores === "none";
   const controls = plan.strategy.name === "scaffold";
   const own = personal.length === 0 ? "" : `, or this site's own ${personal.join(", ")} of the model`;
   return [
-    "Once a round: by how much training changed the model's numbers, and sums of losses and example counts.",
+    `Once a round: by how much training changed the model's numbers, ${besideTheChange(plan)}.`,
     ...(controls
       ? ["With them, as many numbers again: how this site's training pulls compared with the others'."]
       : []),
     ...(plan.strategy.name === "qfedavg" ? ["With them: how well the model does on this site's training data."] : []),
-    "After a round: counts that make up the scores on the held-out data.",
+    ...(silent ? [] : ["After a round: counts that make up the scores on the held-out data."]),
     inSums
-      ? "Both leave masked; nobody but this site can read them, only their sums over the sites of the round."
-      : "The coordinator can read both for this site alone; nobody else can.",
+      ? "This leaves masked; nobody but this site can read them, only its sums over the sites of the round."
+      : "The coordinator can read it for this site alone; nobody else can.",
     "Along the way: that this site is ready, how many training steps are done, and cryptographic keys made for one round.",
     `Never: pictures, depth maps, captions, labels or file names${own}.`,
     "Everything that leaves is listed by `allulook outbox`.",
   ];
+}
+
+function besideTheChange({ privacy }: TrainingPlan): string {
+  if (privacy.unit === "client") return "with noise, and nothing else";
+  return privacy.unit === "example" ? "with noise, and example counts" : "and sums of losses and example counts";
 }
 
 function privacyWords(plan: TrainingPlan): string[] {

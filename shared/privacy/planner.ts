@@ -5,9 +5,9 @@
 import { leastNoise, type Use } from "./mechanism.ts";
 
 /** Below it the averaged update is mostly noise; no training is known to learn from it. */
-export const HOPELESS = 0.05;
+const HOPELESS = 0.05;
 /** Above it noise is a minor matter. */
-export const COMFORTABLE = 0.5;
+const COMFORTABLE = 0.5;
 
 export interface PlanQuestion {
   readonly unit: "client" | "example";

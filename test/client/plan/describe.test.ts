@@ -46,11 +46,29 @@ describe("the plan in plain words", () => {
   test.each([
     ["malicious", "even if it cheats", "CAN read"],
     ["semi-honest", "only while the coordinator follows the protocol", "CAN read"],
-    ["off", "can read both for this site alone", "only their sums"],
+    ["off", "can read it for this site alone", "only its sums"],
   ])("says what %s protects", (mode, said, unsaid) => {
     const text = words({ secureAggregation: { mode } });
     expect(text).toContain(said);
     expect(text).not.toContain(unsaid);
+  });
+
+  test("says what differential privacy protects, costs and keeps here", () => {
+    const example = words({ privacy: { unit: "example", noiseMultiplier: 1.2, minExamples: 500 } });
+    for (const part of [
+      "every single picture",
+      "epsilon",
+      "with noise, and example counts",
+      "do not leave this site",
+    ]) {
+      expect(example).toContain(part);
+    }
+    expect(example).not.toContain("scores on the held-out data.");
+    const client = words({ privacy: { unit: "client", noiseMultiplier: 3, scores: "exact" } });
+    for (const part of ["every whole site", "with noise, and nothing else", "this protection is not for them"]) {
+      expect(client).toContain(part);
+    }
+    expect(client).not.toContain("No differential privacy");
   });
 
   test("says what a large cohort is safe against", () => {
