@@ -1,7 +1,8 @@
 /** What `privacy` needs of the rest of federation.yaml, and the noise that its epsilon asks for. */
 import type { FederationConfig } from "../shared/config/federation.ts";
 import { invalidField } from "../shared/config/parse.ts";
-import { leastNoise } from "../shared/privacy/mechanism.ts";
+import { isCoded } from "../shared/errors.ts";
+import { leastNoise, type Use } from "../shared/privacy/mechanism.ts";
 import { plannedUses, roundMechanism } from "../shared/privacy/plan.ts";
 
 /** Throws CONFIG_INVALID, CONFIG_HEADROOM. @returns the configuration with the noise filled in */
@@ -36,9 +37,19 @@ function derivedNoise(config: FederationConfig): number {
   const { privacy } = config;
   if (privacy.unit === "none") throw new Error("there is no noise to derive");
   const { epsilon, delta } = privacy;
-  const noise = leastNoise((multiplier) => plannedUses(config, multiplier), epsilon, delta);
+  const noise = leastNoise((multiplier) => usesWith(config, multiplier), epsilon, delta);
   if (noise === null) throw invalidField("privacy.epsilon", "more: no noise is enough", epsilon);
   return noise;
+}
+
+/** Noise that is too fine for the words is no noise: more of it may do. */
+function usesWith(config: FederationConfig, multiplier: number): readonly Use[] {
+  try {
+    return plannedUses(config, multiplier);
+  } catch (error) {
+    if (!isCoded(error, "CONFIG_HEADROOM")) throw error;
+    return [{ mechanism: { kind: "sampled-gaussian", rate: 1, noiseMultiplier: 0, steps: 1 }, times: 1 }];
+  }
 }
 
 /** Strategies whose clients send nothing but a delta that weighs as it is. */

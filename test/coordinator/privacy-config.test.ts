@@ -24,6 +24,16 @@ describe("noise follows from epsilon", () => {
     expect(() => parsed("{ unit: client, epsilon: 8, noise: 0.3 }")).toThrow("privacy.noise: expected nothing, or");
   });
 
+  test("short words keep the budget, too, or are refused", () => {
+    const short = (max: number) =>
+      parsed(
+        "{ unit: client, epsilon: 100 }",
+        `secureAggregation: { wordBits: 16, maxWeight: 1 }\nschedule: { rounds: 1, cohort: { max: ${max} } }`,
+      );
+    expect(plannedEpsilon(short(200))).toBeLessThanOrEqual(100);
+    expect(() => short(10_000)).toThrow("expected");
+  });
+
   test("none stays none", () => {
     expect(parsed("{ unit: none }").privacy).toEqual({ unit: "none" });
     expect(plannedEpsilon(parsed("{ unit: none }"))).toBeNull();
