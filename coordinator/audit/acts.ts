@@ -81,6 +81,7 @@ function sessionActs({ before, after }: Happened): Act[] {
 function roundActs(happened: Happened): Act[] {
   if (!endsRound(happened)) return [];
   const { round, current, version } = happened.after;
-  const status = current.phase === "failed" || current.phase === "void" ? current.phase : "completed";
+  // Finished from within a round: the operator ended the federation before its cohort was there.
+  const status = current.phase === "idle" ? "completed" : current.phase === "finished" ? "stopped" : current.phase;
   return [{ act: "round over", facts: { round, status, version } }];
 }
