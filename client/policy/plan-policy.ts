@@ -2,7 +2,7 @@
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { checkTopology } from "../../shared/config/topology.ts";
-import { plannedEpsilon } from "../../shared/privacy/plan.ts";
+import { noiseNeeded, plannedEpsilon } from "../../shared/privacy/plan.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 
 const PROTECTION = { off: 0, "semi-honest": 1, malicious: 2 } as const;
@@ -57,6 +57,12 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
       ),
     );
   }
+  return [...refusals, ...privacyRefusals(policy, plan)];
+}
+
+/** POLICY_PRIVACY, whatever else is wrong with the plan. */
+function privacyRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
+  const refusals: CodedError[] = [];
   if (policy.privacy.maxEpsilon !== null && plan.privacy.unit === "none") {
     refusals.push(
       new CodedError(
@@ -65,6 +71,14 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
         { field: "policy.privacy.maxEpsilon", expected: policy.privacy.maxEpsilon, got: "none" },
       ),
     );
+  }
+  if (plan.privacy.unit !== "none") {
+    try {
+      noiseNeeded(plan.privacy);
+    } catch (error) {
+      if (!isCoded(error)) throw error;
+      return [error];
+    }
   }
   const planned = policy.privacy.maxEpsilon === null ? null : plannedEpsilon(plan);
   if (planned !== null && planned > (policy.privacy.maxEpsilon ?? 0)) {

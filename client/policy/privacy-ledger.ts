@@ -6,7 +6,13 @@ import { z } from "zod";
 import { CodedError } from "../../shared/errors.ts";
 import { openJsonLines, type JsonLines } from "../../shared/node/json-lines.ts";
 import { epsilonOf, type Mechanism, type Use } from "../../shared/privacy/mechanism.ts";
-import { budgetOf, exampleMechanism, noiseOf, roundMechanism, type PrivacyTerms } from "../../shared/privacy/plan.ts";
+import {
+  budgetOf,
+  exampleMechanism,
+  noiseNeeded,
+  roundMechanism,
+  type PrivacyTerms,
+} from "../../shared/privacy/plan.ts";
 
 const mechanism = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -54,12 +60,12 @@ export function usesOf(entries: readonly Spending[]): Use[] {
   return [...uses.values()];
 }
 
-/** What one round costs this very site; null without differential privacy. */
+/** What one round costs this very site; null without differential privacy. POLICY_PRIVACY when the plan names no noise. */
 export function siteMechanism(terms: PrivacyTerms, examples: number): Mechanism | null {
   const { privacy } = terms;
-  const noise = noiseOf(privacy);
-  if (privacy.unit === "example" && noise !== null) return exampleMechanism(terms, examples, noise);
-  return roundMechanism(terms);
+  if (privacy.unit === "none") return null;
+  const noise = noiseNeeded(privacy);
+  return privacy.unit === "example" ? exampleMechanism(terms, examples, noise) : roundMechanism(terms, noise);
 }
 
 /** PRIVACY_BUDGET when one more use would cost more than the site's limit, or than the plan's budget. */

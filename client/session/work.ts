@@ -2,7 +2,7 @@
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
-import { noiseOf, noisyGrid, type NoisyGrid } from "../../shared/privacy/plan.ts";
+import { noiseNeeded, noisyGrid, type NoisyGrid } from "../../shared/privacy/plan.ts";
 import { privateFixedPoint } from "../../shared/privacy/private-fixed-point.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Fallback } from "../../shared/quantize/dtype.ts";
@@ -267,8 +267,7 @@ export class Work {
 }
 
 function gridOf(plan: TrainingPlan): NoisyGrid | null {
-  const noise = noiseOf(plan.privacy);
-  return plan.privacy.unit === "client" && noise !== null ? noisyGrid(plan, noise) : null;
+  return plan.privacy.unit === "client" ? noisyGrid(plan, noiseNeeded(plan.privacy)) : null;
 }
 
 /** The result, or the signal's reason when that comes first; the work itself goes on. */

@@ -6,7 +6,7 @@ import type { TrainingStage } from "../../models/runnable.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { poissonSample } from "../../shared/privacy/gaussian-noise.ts";
-import { noiseOf } from "../../shared/privacy/plan.ts";
+import { noiseNeeded } from "../../shared/privacy/plan.ts";
 import { SecureNumbers } from "../../shared/privacy/secure-numbers.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import { PrivateStep } from "./private-step.ts";
@@ -30,7 +30,7 @@ export class PrivateSteps {
     this.#numbers = new SecureNumbers(random);
   }
 
-  /** Null unless the plan protects single examples. Throws PRIVACY_EXAMPLES, PRIVACY_MODEL. */
+  /** Null unless the plan protects single examples. Throws PRIVACY_EXAMPLES, PRIVACY_MODEL, POLICY_PRIVACY. */
   static of(
     config: ModelConfig & { readonly privacy?: FederationConfig["privacy"] },
     built: BuiltModel,
@@ -49,7 +49,7 @@ export class PrivateSteps {
       throw new CodedError("PRIVACY_MODEL", message, { expected: built.layout.length, got: built.learned });
     }
     const rate = Math.min(1, config.training.batchSize / examples);
-    return new PrivateSteps(config, built, { rate, clipNorm, noiseMultiplier: noiseOf(privacy) ?? 0 }, random);
+    return new PrivateSteps(config, built, { rate, clipNorm, noiseMultiplier: noiseNeeded(privacy) }, random);
   }
 
   /**

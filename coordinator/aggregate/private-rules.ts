@@ -1,7 +1,7 @@
 /** The coordinator's half of client-level privacy, as the plan has it. Its other half is `client/update/encode-private.ts`. */
 import { systemRandom } from "../../shared/node/crypto.ts";
 import { discreteGaussian } from "../../shared/privacy/discrete-gaussian.ts";
-import { noiseOf, noisyGrid, type PrivacyTerms } from "../../shared/privacy/plan.ts";
+import { noiseNeeded, noisyGrid, type PrivacyTerms } from "../../shared/privacy/plan.ts";
 import { SecureNumbers } from "../../shared/privacy/secure-numbers.ts";
 import { privateFixedPoint } from "../../shared/privacy/private-fixed-point.ts";
 import type { VectorLayout } from "../../shared/secagg/vector-layout.ts";
@@ -10,9 +10,8 @@ import type { AggregateRules } from "./decode.ts";
 /** Null unless the plan protects whole clients. */
 export function privateRules(config: PrivacyTerms, layout: VectorLayout): AggregateRules | null {
   const { privacy, secureAggregation, schedule } = config;
-  const noise = noiseOf(privacy);
-  if (privacy.unit !== "client" || noise === null) return null;
-  const grid = noisyGrid(config, noise);
+  if (privacy.unit !== "client") return null;
+  const grid = noisyGrid(config, noiseNeeded(privacy));
   const { wordBits, mode } = secureAggregation;
   const { clipNorm, denominator = schedule.cohort.min } = privacy;
   const sample = mode === "off" ? discreteGaussian(new SecureNumbers(systemRandom()), grid.stddev) : null;

@@ -80,6 +80,14 @@ export function noiseOf(privacy: PrivacyTerms["privacy"]): number | null {
   return privacy.noiseMultiplier ?? privacy.noise ?? null;
 }
 
+/** The noise of a plan with differential privacy; a plan that names none is never worked under: POLICY_PRIVACY. */
+export function noiseNeeded(privacy: PrivacyTerms["privacy"]): number {
+  const noise = noiseOf(privacy);
+  if (noise !== null) return noise;
+  const message = `privacy.noise: the plan promises privacy of unit ${privacy.unit}, but names no noise`;
+  throw new CodedError("POLICY_PRIVACY", message, { field: "privacy.noise", expected: "a number", got: null });
+}
+
 /** What one round costs whom it costs most; null without differential privacy. `noise`: instead of the plan's. */
 export function roundMechanism(terms: PrivacyTerms, noise = noiseOf(terms.privacy)): Mechanism | null {
   const { privacy } = terms;

@@ -12,6 +12,7 @@ import {
 } from "../../../client/policy/privacy-ledger.ts";
 import { planRefusals } from "../../../client/policy/plan-policy.ts";
 import { parseFederationConfig } from "../../../coordinator/config.ts";
+import { federationConfig } from "../../../shared/config/federation.ts";
 import { planOf } from "../../../shared/config/plan.ts";
 import { sitePolicy } from "../../../shared/config/site.ts";
 import type { Mechanism } from "../../../shared/privacy/mechanism.ts";
@@ -65,6 +66,22 @@ test("a plan that would cost more than the site allows is refused before anythin
   // A coordinator that promises a small epsilon with too little noise is not believed.
   const [lie] = planRefusals(policy(8), plan("{ unit: client, epsilon: 1, noiseMultiplier: 0.5, budget: 1 }"));
   expect(lie).toMatchObject({ code: "POLICY_PRIVACY" });
+});
+
+describe("a plan that promises privacy and names no noise", () => {
+  const promised = (unit: "example" | "client") =>
+    planOf(federationConfig.parse({ federation: "test", privacy: { unit, epsilon: 2 } }));
+
+  test.each(["example", "client"] as const)("of unit %s is refused, whatever the site allows", (unit) => {
+    for (const maxEpsilon of [null, 2, 1e6]) {
+      const refusals = planRefusals(sitePolicy.parse({ privacy: { maxEpsilon } }), promised(unit));
+      expect(refusals).toMatchObject([{ code: "POLICY_PRIVACY", details: { field: "privacy.noise" } }]);
+    }
+  });
+
+  test.each(["example", "client"] as const)("of unit %s has no price", (unit) => {
+    expect(() => siteMechanism(promised(unit), 500)).toThrow("names no noise");
+  });
 });
 
 describe("a session under a plan with privacy", () => {

@@ -66,6 +66,11 @@ describe("local training under privacy.unit example", () => {
   test("a site with too few examples, and a model that mixes them, are refused", async () => {
     await expect(train({ ...PRIVACY, minExamples: 100 })).rejects.toMatchObject({ code: "PRIVACY_EXAMPLES" });
   });
+
+  test("without a noise there is no training", async () => {
+    const { noiseMultiplier: _noise, ...silent } = PRIVACY;
+    await expect(train(silent)).rejects.toMatchObject({ code: "POLICY_PRIVACY" });
+  });
 });
 
 test("no example moves a step by more than the clipping norm", () => {
