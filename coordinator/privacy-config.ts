@@ -2,6 +2,7 @@
 import type { FederationConfig } from "../shared/config/federation.ts";
 import { invalidField } from "../shared/config/parse.ts";
 import { isCoded } from "../shared/errors.ts";
+import { checkAccountable } from "../shared/privacy/accountable.ts";
 import { leastNoise, type Use } from "../shared/privacy/mechanism.ts";
 import { plannedUses, roundMechanism } from "../shared/privacy/plan.ts";
 
@@ -9,9 +10,7 @@ import { plannedUses, roundMechanism } from "../shared/privacy/plan.ts";
 export function withPrivacy(config: FederationConfig): FederationConfig {
   const { privacy } = config;
   if (privacy.unit === "none") return config;
-  checkStrategy(config);
-  if (privacy.unit === "example") checkExample(config);
-  else checkClient(config);
+  checkAccountable(config);
   if (privacy.scores === "none" && config.schedule.untilMetric !== null) {
     throw invalidField("schedule.untilMetric", "null, or privacy.scores: exact", config.schedule.untilMetric.metric);
   }
@@ -49,45 +48,5 @@ function usesWith(config: FederationConfig, multiplier: number): readonly Use[] 
   } catch (error) {
     if (!isCoded(error, "CONFIG_HEADROOM")) throw error;
     return [{ mechanism: { kind: "sampled-gaussian", rate: 1, noiseMultiplier: 0, steps: 1 }, times: 1 }];
-  }
-}
-
-/** Strategies whose clients send nothing but a delta that weighs as it is. */
-const PLAIN = new Set<string>(["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]);
-
-/** What others send or scale by has no noise. */
-function checkStrategy({ strategy }: FederationConfig): void {
-  if (PLAIN.has(strategy.name)) return;
-  throw invalidField("strategy.name", `${[...PLAIN].join(", ")}, with differential privacy`, strategy.name);
-}
-
-/** Whatever lets one example reach further than its own clipped gradient is not accounted for. */
-function checkExample({ privacy, training }: FederationConfig): void {
-  if (privacy.unit !== "example") return;
-  const { localEpochs, curriculum, semiSupervised, distillation, batchSize } = training;
-  const why = "with privacy.unit: example";
-  if (localEpochs !== undefined) throw invalidField("training.localEpochs", `localSteps instead, ${why}`, localEpochs);
-  if (curriculum !== null) throw invalidField("training.curriculum", `null, ${why}`, curriculum.measure);
-  if (semiSupervised !== null) throw invalidField("training.semiSupervised", `null, ${why}`, "a teacher");
-  if (distillation !== null) throw invalidField("training.distillation", `null, ${why}`, distillation.teacher);
-  if (privacy.minExamples < batchSize) {
-    throw invalidField("privacy.minExamples", `at least training.batchSize (${batchSize})`, privacy.minExamples);
-  }
-}
-
-function checkClient({ privacy, schedule, secureAggregation, aggregation, clip }: FederationConfig): void {
-  if (privacy.unit !== "client") return;
-  if (aggregation.rule !== "mean") {
-    throw invalidField("aggregation.rule", "mean, with privacy.unit: client", aggregation.rule);
-  }
-  if (clip.norm !== null) throw invalidField("clip.norm", "null, as privacy.clipNorm is the bound", clip.norm);
-  const { colluders } = privacy;
-  if (secureAggregation.mode !== "off" && colluders > schedule.minSurvivors - 2) {
-    // One client alone would bear all the noise, and know it.
-    throw invalidField(
-      "privacy.colluders",
-      `at most schedule.minSurvivors - 2 (${schedule.minSurvivors - 2})`,
-      colluders,
-    );
   }
 }

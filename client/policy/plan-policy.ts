@@ -2,7 +2,8 @@
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { checkTopology } from "../../shared/config/topology.ts";
-import { noiseNeeded, plannedEpsilon } from "../../shared/privacy/plan.ts";
+import { checkAccountable } from "../../shared/privacy/accountable.ts";
+import { noiseNeeded, plannedEpsilon, roundMechanism } from "../../shared/privacy/plan.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 
 const PROTECTION = { off: 0, "semi-honest": 1, malicious: 2 } as const;
@@ -60,7 +61,7 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
   return [...refusals, ...privacyRefusals(policy, plan)];
 }
 
-/** POLICY_PRIVACY, whatever else is wrong with the plan. */
+/** POLICY_PRIVACY, whatever else is wrong with the plan: what the coordinator has checked is checked again here. */
 function privacyRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
   const refusals: CodedError[] = [];
   if (policy.privacy.maxEpsilon !== null && plan.privacy.unit === "none") {
@@ -72,14 +73,8 @@ function privacyRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
       ),
     );
   }
-  if (plan.privacy.unit !== "none") {
-    try {
-      noiseNeeded(plan.privacy);
-    } catch (error) {
-      if (!isCoded(error)) throw error;
-      return [error];
-    }
-  }
+  const unaccountable = unaccountablePart(plan);
+  if (unaccountable !== null) return [...refusals, unaccountable];
   const planned = policy.privacy.maxEpsilon === null ? null : plannedEpsilon(plan);
   if (planned !== null && planned > (policy.privacy.maxEpsilon ?? 0)) {
     const got = Number(planned.toFixed(3));
@@ -88,4 +83,19 @@ function privacyRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
     refusals.push(new CodedError("POLICY_PRIVACY", words, details));
   }
   return refusals;
+}
+
+/** Why the plan's privacy cannot be had as it is accounted for; null: it can, or there is none. */
+function unaccountablePart(plan: TrainingPlan): CodedError | null {
+  if (plan.privacy.unit === "none") return null;
+  try {
+    checkAccountable(plan);
+    // The integers must fit with this very noise.
+    roundMechanism(plan, noiseNeeded(plan.privacy));
+    return null;
+  } catch (error) {
+    if (!isCoded(error)) throw error;
+    const message = `the plan's differential privacy is not what it says: ${error.message}`;
+    return new CodedError("POLICY_PRIVACY", message, error.details, { cause: error });
+  }
 }

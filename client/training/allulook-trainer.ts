@@ -17,7 +17,7 @@ import { shippedPart } from "../../shared/release/base.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { systemRandom } from "../../shared/node/crypto.ts";
 import type { ParamLayout } from "../../shared/params/layout.ts";
-import { DEFAULT_STEPS } from "../../shared/privacy/plan.ts";
+import { stepsPerRound } from "../../shared/privacy/plan.ts";
 import type { BaseParams } from "../../shared/release/base.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -60,13 +60,6 @@ export interface TrainerOptions {
 }
 
 const CHECKPOINT_EVERY_MS = 5000;
-
-/** Optimizer steps of one round of a client with this many training samples. */
-export function stepsPerRound(training: FederationConfig["training"], examples: number): number {
-  if (training.localSteps !== undefined) return training.localSteps;
-  if (training.localEpochs === undefined) return DEFAULT_STEPS;
-  return Math.ceil((training.localEpochs * examples) / training.batchSize);
-}
 
 /**
  * A trainer on `dataset`. Needs a loaded engine.

@@ -10,7 +10,7 @@ import { epsilonOf, type Mechanism, type Use } from "./mechanism.ts";
 /** The parts of the configuration that decide it; a training plan has all of them. */
 export interface PrivacyTerms {
   readonly privacy: FederationConfig["privacy"];
-  readonly training: Pick<FederationConfig["training"], "localSteps" | "batchSize">;
+  readonly training: Pick<FederationConfig["training"], "localSteps" | "localEpochs" | "batchSize">;
   readonly secureAggregation: Pick<FederationConfig["secureAggregation"], "mode" | "wordBits">;
   readonly schedule: Pick<FederationConfig["schedule"], "rounds" | "minSurvivors"> & {
     readonly cohort: Pick<FederationConfig["schedule"]["cohort"], "min" | "max">;
@@ -18,7 +18,14 @@ export interface PrivacyTerms {
 }
 
 /** Steps of a round where the configuration names none. */
-export const DEFAULT_STEPS = 20;
+const DEFAULT_STEPS = 20;
+
+/** Optimizer steps of one round of a client with this many training samples. */
+export function stepsPerRound(training: PrivacyTerms["training"], examples: number): number {
+  if (training.localSteps !== undefined) return training.localSteps;
+  if (training.localEpochs === undefined) return DEFAULT_STEPS;
+  return Math.ceil((training.localEpochs * examples) / training.batchSize);
+}
 
 /** The integers of client-level privacy. */
 export interface NoisyGrid {
@@ -103,8 +110,8 @@ export function exampleMechanism(
   examples: number,
   noiseMultiplier: number,
 ): Mechanism {
-  const { batchSize, localSteps = DEFAULT_STEPS } = training;
-  return { kind: "sampled-gaussian", rate: Math.min(1, batchSize / examples), noiseMultiplier, steps: localSteps };
+  const rate = Math.min(1, training.batchSize / examples);
+  return { kind: "sampled-gaussian", rate, noiseMultiplier, steps: stepsPerRound(training, examples) };
 }
 
 /** The cost of the scheduled rounds with this noise. */

@@ -84,6 +84,53 @@ describe("a plan that promises privacy and names no noise", () => {
   });
 });
 
+describe("a plan that reaches further than its noise is accounted for", () => {
+  type Parts = Record<string, unknown>;
+  const example: Parts = { unit: "example", noiseMultiplier: 60, minExamples: 2000 };
+  const client: Parts = { unit: "client", noiseMultiplier: 200 };
+  const sent = (privacy: Parts, over: Parts = {}) =>
+    planOf(federationConfig.parse({ federation: "test", privacy, ...over }));
+  const lenient = sitePolicy.parse({ privacy: { maxEpsilon: 8 }, minSurvivors: 3 });
+
+  test("is allowed without such parts", () => {
+    expect(planRefusals(lenient, sent(example))).toEqual([]);
+    expect(planRefusals(lenient, sent(client))).toEqual([]);
+  });
+
+  test.each<[string, Parts, Parts]>([
+    ["training.localEpochs", example, { training: { localEpochs: 100 } }],
+    ["training.curriculum", example, { training: { curriculum: {} } }],
+    ["training.semiSupervised", example, { training: { semiSupervised: {} } }],
+    ["privacy.minExamples", { ...example, minExamples: 4 }, {}],
+    ["strategy.name", example, { strategy: { name: "qfedavg" } }],
+    ["strategy.name", client, { strategy: { name: "fednova" } }],
+    ["strategy.name", client, { strategy: { name: "scaffold" } }],
+    ["strategy.name", client, { strategy: { name: "feddyn" } }],
+    [
+      "secureAggregation.groups",
+      client,
+      { schedule: { minSurvivors: 30, cohort: { min: 40 } }, secureAggregation: { groups: {} } },
+    ],
+    ["aggregation.rule", client, { aggregation: { rule: "median" } }],
+    ["clip.norm", client, { clip: { norm: 3 } }],
+    ["privacy.colluders", { ...client, colluders: 3 }, {}],
+  ])("is refused for %s", (field, privacy, over) => {
+    const refusals = planRefusals(lenient, sent(privacy, over));
+    expect(refusals).toMatchObject([{ code: "POLICY_PRIVACY", details: { field } }]);
+    expect(planRefusals(sitePolicy.parse({}), sent(privacy, over))).toHaveLength(1);
+  });
+
+  test("an epoch costs every step that it takes", () => {
+    const plan = sent(example, { training: { localEpochs: 100 } });
+    expect(siteMechanism(plan, 2000)).toMatchObject({ steps: 25_000, rate: 8 / 2000 });
+  });
+
+  test("integers that are too coarse for the noise are refused, not thrown", () => {
+    const coarse = sent({ unit: "client", noiseMultiplier: 1e-6 });
+    expect(planRefusals(lenient, coarse)).toMatchObject([{ code: "POLICY_PRIVACY" }]);
+  });
+});
+
 describe("a session under a plan with privacy", () => {
   let world: SessionWorld;
   const { words } = trainingLayout({ wordBits: 32, cohortMax: 8, coordinates: 42 });

@@ -2,12 +2,13 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { createTrainer, stepsPerRound } from "../../../client/training/allulook-trainer.ts";
+import { createTrainer } from "../../../client/training/allulook-trainer.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "../../../client/training/trainer.ts";
 import { loadEngine } from "../../../models/engine/node/load.ts";
 import * as tf from "../../../models/engine/tf.ts";
 import { metricsFromStatistics, slotValues } from "../../../models/metrics/statistics.ts";
 import { buildModel } from "../../../models/registry.ts";
+import { stepsPerRound } from "../../../shared/privacy/plan.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
 import { datasetOfSamples, squares, testConfig, unlabelled } from "../../models/synthetic-samples.ts";
 
