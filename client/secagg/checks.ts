@@ -63,6 +63,11 @@ export interface Needs {
   readonly graph: SharingGraph;
   /** Who holds shares of this client's secrets, itself included. */
   readonly holders: ReadonlySet<ClientName>;
+  /**
+   * Masked inputs name the sharers: where masks are made with some of them only, a client told of fewer could be left with
+   * its self mask alone while the others reveal it.
+   */
+  readonly namesSharers: boolean;
 }
 
 /**
@@ -168,7 +173,7 @@ export function checkSurvivors(
   }
   checkEnough("survive", survivors.length, neededSurvivors(members.list.length, needs.mode, needs.minSurvivors));
   checkHolders("survive", survivors, needs);
-  const seen = needs.graph.complete ? undefined : sharersDigest(crypto, session, members, sharers);
+  const seen = needs.namesSharers ? sharersDigest(crypto, session, members, sharers) : undefined;
   const hashes = reading.hashes(list, `${session.sid} ${needs.words} ${seen}`, () =>
     list.survivors.map((entry) => checkMaskedInput(crypto, session, members, needs.words, seen, entry)),
   );

@@ -40,7 +40,7 @@ import {
 import { sharingGraph, type GraphRule, type SharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import type { SecureMode } from "../../shared/secagg/thresholds.ts";
 import { checkRoster, checkShares, checkSurvivors, type Needs, type SurvivorView } from "./checks.ts";
-import { checkGroups } from "./groups.ts";
+import { checkGroups, checkGroupSizes } from "./groups.ts";
 import { pickHolders } from "./holders.ts";
 import { checkJoin, checkReveal, type RoundLog } from "./round-log.ts";
 import { OWN_READING, type Reading } from "./reading.ts";
@@ -165,13 +165,14 @@ export class ClientRound {
   /**
    * Step 3: opens the others' shares; those who made one are the clients masks are made with.
    * SECAGG_SHARE_FALSE (names the author), SECAGG_ROSTER_UNKNOWN, SECAGG_SURVIVORS_FEW, SECAGG_HOLDERS_FEW,
-   * SECAGG_SHARES_CHANGED.
+   * SECAGG_GROUP_SMALL, SECAGG_SHARES_CHANGED.
    */
   acceptShares(shares: Shares): void {
     if (this.#repeated("shares", shares, "SECAGG_SHARES_CHANGED")) return;
     this.#after("roster", "shares");
-    const { crypto, session, self } = this.#options;
+    const { crypto, session, self, plan } = this.#options;
     const sharers = checkShares(crypto, session, this.#secrets.members(), self.name, this.#needs(), shares);
+    if (plan.groups) checkGroupSizes("shared keys", this.#groups() ?? [], plan.groups, sharers);
     this.#secrets.open(shares.shares, sharers);
     this.#answer("shares", shares, null);
   }
@@ -199,9 +200,9 @@ export class ClientRound {
     this.#maskedHash = bytesToHex(digest) as Sha256;
     const payload: MaskedInput = { hash: this.#maskedHash, words: words.length };
     const members = this.#secrets.members();
-    const told = this.complete
-      ? payload
-      : { ...payload, sharers: sharersDigest(crypto, this.session, members, this.#secrets.sharers()) };
+    const told = this.#needs().namesSharers
+      ? { ...payload, sharers: sharersDigest(crypto, this.session, members, this.#secrets.sharers()) }
+      : payload;
     const message = this.#sign("masked-input", told);
     return this.#answer("masked-input", "", message) as SignedStep;
   }
@@ -328,6 +329,7 @@ export class ClientRound {
       minSurvivors: site.minSurvivors,
       graph: this.#graph,
       holders: this.#secrets.holders,
+      namesSharers: !this.complete || Boolean(plan.groups),
     };
   }
 

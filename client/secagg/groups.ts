@@ -17,21 +17,28 @@ export function checkGroups(
   rule: GroupRule,
   survivors: readonly ClientName[],
 ): void {
-  const alive = new Set(survivors);
-  for (const group of groups) {
-    const left = group.filter((name) => alive.has(name));
-    if (left.length >= rule.minSurvivors) continue;
-    throw new CodedError(
-      "SECAGG_GROUP_SMALL",
-      `${left.length} of the group ${group.join(", ")} survive, needed ${rule.minSurvivors}`,
-      { group, got: left.length, expected: rule.minSurvivors },
-    );
-  }
+  checkGroupSizes("survive", groups, rule, survivors);
   const before = log.some(
     (entry) =>
       entry.type === "revealed" && entry.purpose === purpose && entry.round === round && entry.attempt !== attempt,
   );
   if (before) {
     throw new CodedError("SECAGG_RETRY_ISOLATES", `round ${round} was revealed before, in other groups`, { round });
+  }
+}
+
+/** SECAGG_GROUP_SMALL when too few of any group are among `names`. */
+export function checkGroupSizes(
+  what: "shared keys" | "survive",
+  groups: readonly (readonly ClientName[])[],
+  { minSurvivors: expected }: GroupRule,
+  names: readonly ClientName[],
+): void {
+  const listed = new Set(names);
+  for (const group of groups) {
+    const got = group.filter((name) => listed.has(name)).length;
+    if (got >= expected) continue;
+    const message = `${got} of the group ${group.join(", ")} ${what}, needed ${expected}`;
+    throw new CodedError("SECAGG_GROUP_SMALL", message, { group, got, expected });
   }
 }

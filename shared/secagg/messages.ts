@@ -62,7 +62,7 @@ export const maskedInput = z.strictObject({
   /** SHA-256 of the masked words, little-endian. */
   hash: sha256Hex,
   words: z.int().min(1),
-  /** On a sparse graph: digest of the sharers that this client knows of (`sharersDigest` of `roster.ts`). */
+  /** On a sparse graph, and with groups: digest of the sharers that this client knows of (`sharersDigest` of `roster.ts`). */
   sharers: sha256Hex.optional(),
 });
 export type MaskedInput = z.infer<typeof maskedInput>;

@@ -241,12 +241,12 @@ export class CheckedSession {
     return null;
   }
 
-  /** On a sparse graph each masked input names those it was masked with. */
+  /** On a sparse graph, and with groups, each masked input names those it was masked with: all of them, or none. */
   #sharers(): void {
-    const { graph, shared } = this.transcript;
-    const names = shared.map(({ sender }) => sender);
-    const expected = graph && sharersDigest(this.#crypto, this.session, this.members, names);
-    const other = this.inputs().find(({ sharers }) => sharers !== expected);
+    const inputs = this.inputs();
+    const named = this.transcript.graph !== undefined || inputs.some(({ sharers }) => sharers !== undefined);
+    const expected = named ? sharersDigest(this.#crypto, this.session, this.members, this.sharers) : undefined;
+    const other = inputs.find(({ sharers }) => sharers !== expected);
     if (other !== undefined) refuse("maskedInputs", `${other.name} made its masks with others than stand here`);
   }
 

@@ -7,6 +7,7 @@ import type { ClientName } from "../../../shared/ids.ts";
 import { NodeCrypto } from "../../../shared/node/crypto.ts";
 import { issueCertificate } from "../../../shared/secagg/certificate.ts";
 import { toBase64 } from "../../../shared/secagg/encoding.ts";
+import { groupsOf } from "../../../shared/secagg/groups.ts";
 import { newWords } from "../../../shared/secagg/mask.ts";
 import type { Roster, ShareKeys, Shares, Signatures, Survivors } from "../../../shared/secagg/messages.ts";
 import type { Session } from "../../../shared/secagg/session.ts";
@@ -453,6 +454,48 @@ describe("retries that isolate", () => {
       site: { minCohort: 3, minSurvivors: 3, allowVoid: true },
     });
     expect((await next.advertise()).round).toBe(2);
+  });
+});
+
+describe("groups", () => {
+  const plan = { mode: "malicious", cohortMax: 64, graph: GRAPH, words: SETTINGS.words, wordBits: 32 } as const;
+  let group: ClientName[];
+  let messages: SignedStep[];
+
+  async function shared(size: number) {
+    fed = fakeFederation(12, crypto);
+    const groups = { size, minSurvivors: 3 };
+    rounds = fed.clients.map((c) => fakeRound(fed, c, session, SETTINGS, { plan: { ...plan, groups } }));
+    const names = fed.clients.map(({ name }) => name);
+    group = groupsOf(crypto, session, names, size).find((those) => those.includes(client(0).name)) ?? [];
+    const roster = await advertised();
+    messages = rounds.map((r) => r.shareKeys(roster));
+  }
+
+  /** Shares for the i-th client of all but `hidden`. */
+  const sharesWithout = (i: number, hidden: readonly ClientName[] = []) =>
+    announcement.shares(sharesFor(messages, client(i).name).shares.filter(({ sender }) => !hidden.includes(sender)));
+
+  test("one site is told that its fellows shared no keys, so that it would mask with nobody", async () => {
+    await shared(3);
+    const fellows = group.filter((name) => name !== client(0).name);
+    await refuses("SECAGG_GROUP_SMALL", () => victim().acceptShares(sharesWithout(0, fellows)));
+    await refuses("SECAGG_STEP", () => victim().mask(newWords(32, SETTINGS.words)));
+  });
+
+  test("one site is told of fewer fellows than the others are", async () => {
+    await shared(4);
+    const hidden = group.filter((name) => name !== client(0).name).slice(0, 1);
+    const inputs: SignedStep[] = [];
+    for (const [i, round] of rounds.entries()) {
+      round.acceptShares(sharesWithout(i, i === 0 ? hidden : []));
+      inputs.push(await round.mask(newWords(32, SETTINGS.words)));
+    }
+    const names = fed.clients.map(({ name }) => name);
+    const list = announcement.survivors(inputs.map(statementOf), names);
+    for (const other of rounds.slice(1)) {
+      await refuses("SECAGG_SHARERS", () => other.confirmSurvivors(list), "site-01");
+    }
   });
 });
 

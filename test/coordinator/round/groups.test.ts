@@ -7,7 +7,9 @@ import { planOf } from "../../../shared/config/plan.ts";
 import { sitePolicy } from "../../../shared/config/site.ts";
 import { planRefusals } from "../../../client/policy/plan-policy.ts";
 import type { ClientName } from "../../../shared/ids.ts";
+import { NodeCrypto } from "../../../shared/node/crypto.ts";
 import { l2Norm } from "../../../shared/privacy/clip.ts";
+import { CheckedSession, readTranscript } from "../../../shared/transcript/session.ts";
 import { simulateFederation } from "../../../simulations/federation.ts";
 import { RoundWorld } from "../../fakes/round-world.ts";
 import { FakeTrainer } from "../../fakes/trainer.ts";
@@ -38,6 +40,11 @@ describe("the median of three groups", () => {
     const world = new RoundWorld({ config: settings(9), trainers: (config) => trainersOf(config, 9, 1) });
     worlds.push(world);
     expect((await world.run()).code).toBe("DONE");
+    const text = world.transcripts.get("0001-training-1") as string;
+    const keys = { federation: null, authorityKey: world.authority.publicKey, coordinatorKey: null };
+    const session = new CheckedSession(new NodeCrypto(), keys, readTranscript(text));
+    for (const [, check] of session.checks()) check();
+    expect(new Set(session.inputs().map(({ sharers }) => sharers?.length))).toEqual(new Set([64]));
     const simulated = async (bad: number, groups: object | null = { size: 3 }) => {
       const config = federationConfig.parse({ ...world.config, ...settings(9, groups) });
       const { params, paramsHash } = await simulateFederation({

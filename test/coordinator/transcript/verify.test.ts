@@ -13,7 +13,7 @@ import { brotli } from "../../../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../../../shared/node/crypto.ts";
 import { issueCertificate, issueRevocationList, type Certificate } from "../../../shared/secagg/certificate.ts";
 import { toBase64 } from "../../../shared/secagg/encoding.ts";
-import { sessionId } from "../../../shared/secagg/session.ts";
+import { sessionId, type Session } from "../../../shared/secagg/session.ts";
 import { sign, statementOf, COORDINATOR } from "../../../shared/secagg/signed.ts";
 import { signTranscript, type Transcript, type TranscriptFile } from "../../../shared/secagg/transcript.ts";
 import { runCommand } from "../../bin/commands/run-command.ts";
@@ -364,6 +364,21 @@ const TAMPERED: readonly [
     TWO,
     "masked-input hashes",
     "SECAGG_SIGNATURE",
+  ],
+  [
+    "a site that signed that it was told of other sharers",
+    (f) =>
+      f.forge(TWO, (t) => {
+        const input = at(t.maskedInputs, 0);
+        const told = JSON.stringify({ ...JSON.parse(input.payload), sharers: "0".repeat(64) });
+        const heading = { step: "masked-input", sender: input.sender as ClientName, recipient: COORDINATOR } as const;
+        const session = { ...t.session, sid: t.sid } as Session;
+        const key = world.keyOf(input.sender);
+        Object.assign(input, statementOf(sign(crypto, key, session, heading, told)));
+      }),
+    TWO,
+    "masked-input hashes",
+    "TRANSCRIPT_CONTRADICTION",
   ],
   [
     "a sharer taken out",
