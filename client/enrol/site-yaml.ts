@@ -31,9 +31,11 @@ policy:
   minGroup: 3
   # The least protection accepted: malicious (the coordinator may try to cheat) > semi-honest > off.
   requireSecureAggregation: malicious
-  # Stop when the privacy loss (epsilon) would exceed this; null: no bound.
+  # Stop when the privacy loss (epsilon) would exceed maxEpsilon; null: no bound. It is counted at this delta, the
+  # probability that the bound does not hold, or at the plan's where that is smaller; with a larger one a plan is refused.
   privacy:
     maxEpsilon: null
+    delta: 0.00001
   # Models that may be trained here.
   models: [allulook4]
   # May a model be trained on again after a round from it was given up (signed void)?

@@ -73,6 +73,13 @@ function privacyRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
       ),
     );
   }
+  const { maxEpsilon, delta } = policy.privacy;
+  // An epsilon says nothing without its delta.
+  if (maxEpsilon !== null && plan.privacy.unit !== "none" && plan.privacy.delta > delta) {
+    const got = plan.privacy.delta;
+    const words = `policy.privacy.delta: this site counts epsilon at delta ${delta} at most; the plan has ${got}`;
+    refusals.push(new CodedError("POLICY_PRIVACY", words, { field: "policy.privacy.delta", expected: delta, got }));
+  }
   const unaccountable = unaccountablePart(plan);
   if (unaccountable !== null) return [...refusals, unaccountable];
   const planned = policy.privacy.maxEpsilon === null ? null : plannedEpsilon(plan);

@@ -3,6 +3,7 @@
  * plans, restarts and void rounds. The client refuses to go beyond its own limit, whatever the coordinator says.
  */
 import { z } from "zod";
+import type { SitePolicy } from "../../shared/config/site.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { openJsonLines, type JsonLines } from "../../shared/node/json-lines.ts";
 import { epsilonOf, type Mechanism, type Use } from "../../shared/privacy/mechanism.ts";
@@ -68,23 +69,30 @@ export function siteMechanism(terms: PrivacyTerms, examples: number): Mechanism 
   return privacy.unit === "example" ? exampleMechanism(terms, examples, noise) : roundMechanism(terms, noise);
 }
 
-/** PRIVACY_BUDGET when one more use would cost more than the site's limit, or than the plan's budget. */
+/**
+ * PRIVACY_BUDGET when one more use would cost more than the site's limit, or than the plan's budget: each at a delta of
+ * its own, the site's never above the plan's.
+ */
 export function checkBudget(
   terms: Pick<PrivacyTerms, "privacy">,
   next: Mechanism,
   spent: readonly Spending[],
-  maxEpsilon: number | null,
+  { maxEpsilon, delta }: SitePolicy["privacy"],
 ): void {
   const { privacy } = terms;
   if (privacy.unit === "none") return;
-  const epsilon = epsilonOf([...usesOf(spent), { mechanism: next, times: 1 }], privacy.delta);
+  const uses = [...usesOf(spent), { mechanism: next, times: 1 }];
   const limits = [
-    ["policy.privacy.maxEpsilon", maxEpsilon],
-    ["privacy.budget of the plan", budgetOf(privacy)],
+    ["policy.privacy.maxEpsilon", maxEpsilon, Math.min(delta, privacy.delta)],
+    ["privacy.budget of the plan", budgetOf(privacy), privacy.delta],
   ] as const;
-  for (const [field, limit] of limits) {
-    if (limit === null || epsilon <= limit) continue;
-    const message = `${field}: this site would have spent epsilon ${epsilon.toFixed(3)} at delta ${privacy.delta}, at most ${limit} is allowed`;
+  const costs = new Map<number, number>();
+  for (const [field, limit, at] of limits) {
+    if (limit === null) continue;
+    const epsilon = costs.get(at) ?? epsilonOf(uses, at);
+    costs.set(at, epsilon);
+    if (epsilon <= limit) continue;
+    const message = `${field}: this site would have spent epsilon ${epsilon.toFixed(3)} at delta ${at}, at most ${limit} is allowed`;
     throw new CodedError("PRIVACY_BUDGET", message, { field, expected: limit, got: epsilon });
   }
 }

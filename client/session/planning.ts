@@ -172,7 +172,7 @@ export class Planning {
         room,
         random,
         ledger,
-        maxEpsilon: policy.privacy.maxEpsilon,
+        limit: policy.privacy,
         now,
       });
       const versions = new Versions(this.#parts, place, work, this.#sender, this.#stopped);

@@ -1,5 +1,6 @@
 /** What an attempt sums: this site's update of a round, or its statistics of a version; made here, encoded, never kept. */
 import type { TrainingPlan } from "../../shared/config/plan.ts";
+import type { SitePolicy } from "../../shared/config/site.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
 import { noiseNeeded, noisyGrid, type NoisyGrid } from "../../shared/privacy/plan.ts";
@@ -43,7 +44,7 @@ interface WorkOptions {
   readonly random: SessionParts["random"];
   readonly ledger: PrivacyLedger;
   /** Of site.yaml. */
-  readonly maxEpsilon: number | null;
+  readonly limit: SitePolicy["privacy"];
   readonly now: () => number;
 }
 
@@ -181,7 +182,7 @@ export class Work {
     const same = this.#training?.round === round && this.#training.parentHash === parentHash;
     const mechanism = siteMechanism(this.#plan, this.#place.trainer.examples);
     if (mechanism === null || (this.#grid === null && same && this.#training?.recorded === true)) return;
-    checkBudget(this.#plan, mechanism, this.#options.ledger.entries(), this.#options.maxEpsilon);
+    checkBudget(this.#plan, mechanism, this.#options.ledger.entries(), this.#options.limit);
   }
 
   /** Durable before anything leaves. The same noisy result costs once, however often it is sent. */

@@ -24,7 +24,14 @@ export const sitePolicy = z.strictObject({
   minGroup: z.int().min(3).max(64).default(3),
   /** The least protection this site accepts: malicious > semi-honest > off. */
   requireSecureAggregation: z.enum(["malicious", "semi-honest", "off"]).default("malicious"),
-  privacy: z.strictObject({ maxEpsilon: z.number().positive().nullable().default(null) }).prefault({}),
+  privacy: z
+    .strictObject({
+      /** Most that this site's data may cost in all; null: no limit. */
+      maxEpsilon: z.number().positive().nullable().default(null),
+      /** What maxEpsilon is counted at, or at the plan's delta where that is smaller; plans with a larger one are refused. */
+      delta: z.number().min(1e-10).max(0.1).default(1e-5),
+    })
+    .prefault({}),
   models: z.array(z.string().min(1)).min(1).default(["allulook4"]),
   /** May the parent of a round that was signed void be trained on again? */
   allowVoid: z.boolean().default(true),

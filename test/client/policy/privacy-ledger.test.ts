@@ -50,9 +50,36 @@ test("the limit is the site's own or the plan's budget, whichever is first", () 
   const terms = plan("{ unit: client, epsilon: 8 }");
   const mechanism = siteMechanism(terms, 10) as Mechanism;
   const spent = Array.from({ length: 20 }, (_, i) => ({ at: i, round: i, mechanism }));
-  expect(() => checkBudget(terms, mechanism, spent.slice(1), null)).not.toThrow();
-  expect(() => checkBudget(terms, mechanism, spent, null)).toThrow("privacy.budget of the plan");
-  expect(() => checkBudget(terms, mechanism, spent.slice(5), 4)).toThrow("policy.privacy.maxEpsilon");
+  const none = { maxEpsilon: null, delta: 1e-5 };
+  expect(() => checkBudget(terms, mechanism, spent.slice(1), none)).not.toThrow();
+  expect(() => checkBudget(terms, mechanism, spent, none)).toThrow("privacy.budget of the plan");
+  expect(() => checkBudget(terms, mechanism, spent.slice(5), { ...none, maxEpsilon: 4 })).toThrow(
+    "policy.privacy.maxEpsilon",
+  );
+});
+
+test("the site's limit has a delta of its own, whatever the plan's", () => {
+  const loose = plan("{ unit: example, epsilon: 2, delta: 0.1, minExamples: 2000 }");
+  const mechanism = siteMechanism(loose, 2000) as Mechanism;
+  const site = sitePolicy.parse({ privacy: { maxEpsilon: 2 } });
+  const [refusal, ...more] = planRefusals(site, loose);
+  expect(more).toEqual([]);
+  expect(refusal).toMatchObject({
+    code: "POLICY_PRIVACY",
+    details: { field: "policy.privacy.delta", expected: 1e-5, got: 0.1 },
+  });
+  // The noise is enough at the plan's delta only.
+  const spent = Array.from({ length: 19 }, (_, i) => ({ at: i, round: i, mechanism }));
+  expect(() => checkBudget(loose, mechanism, spent, { ...site.privacy, delta: 0.1 })).not.toThrow();
+  expect(() => checkBudget(loose, mechanism, spent, site.privacy)).toThrow("at delta 0.00001, at most 2");
+  expect(planRefusals(sitePolicy.parse({ privacy: { maxEpsilon: 2, delta: 0.1 } }), loose)).toEqual([]);
+  // A stricter plan is counted at its own delta.
+  const strict = plan("{ unit: example, epsilon: 2, delta: 1e-8, minExamples: 2000 }");
+  const dear = siteMechanism(strict, 2000) as Mechanism;
+  const cost = (delta: number) => epsilonOf([{ mechanism: dear, times: 20 }], delta);
+  const between = (cost(1e-5) + cost(1e-8)) / 2;
+  const used = Array.from({ length: 19 }, (_, i) => ({ at: i, round: i, mechanism: dear }));
+  expect(() => checkBudget(strict, dear, used, { maxEpsilon: between, delta: 1e-5 })).toThrow("at delta 1e-8");
 });
 
 test("a plan that would cost more than the site allows is refused before anything runs", () => {
