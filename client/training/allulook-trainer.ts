@@ -176,7 +176,7 @@ class AllulookTrainer implements Trainer {
     const plain = async (values: Float32Array, wanted: number, stage: TrainingStage | undefined) => {
       const inUse = lessons.samples(this.#done(job.round, step / steps));
       while (queue.length < wanted) queue.push(...rng.shuffled(inUse));
-      const batch = await lessons.batch(queue.splice(0, wanted), rng);
+      const batch = await lessons.batch(queue.splice(0, wanted), () => rng);
       return lossAndGradient(built, config, values, batch, stage, this.#tutor);
     };
     const current = () => {
@@ -208,7 +208,12 @@ class AllulookTrainer implements Trainer {
         const { loss, gradient } =
           this.#privately === null
             ? await plain(values, wanted, stage)
-            : await this.#privately.step(this.#split.train, values, (drawn) => lessons.batch(drawn, rng), stage);
+            : await this.#privately.step(
+                this.#split.train,
+                values,
+                (drawn, rngs) => lessons.batch(drawn, (i) => rngs[i] as Rng),
+                stage,
+              );
         statistics = values;
         if (training.proximal > 0) {
           addProximal(gradient, values, params.subarray(0, built.learned), training.proximal);

@@ -60,13 +60,17 @@ export class Lessons {
     return curriculum === null ? this.#ranked : samplesInUse(this.#ranked, curriculum, done);
   }
 
-  /** The drawn samples as a batch, with all labels there are to be had. */
-  async batch(drawn: readonly number[], rng: Rng): Promise<Batch> {
+  /**
+   * The drawn samples as a batch, with all labels there are to be had.
+   *
+   * @param rngOf what a sample is shown by, by its place among the drawn: one stream for all, or one for each
+   */
+  async batch(drawn: readonly number[], rngOf: (place: number) => Rng): Promise<Batch> {
     const { config, cache, built } = this.#place;
     const clear = await Promise.all(drawn.map((index) => cache.get(index)));
-    const views = clear.map((sample) => this.#view(sample, rng));
+    const views = clear.map((sample, i) => this.#view(sample, rngOf(i)));
     const { weather } = config.training.augmentation;
-    const samples = clear.map((sample) => inWeather(sample, rng, weather, config.labels.depth.kind));
+    const samples = clear.map((sample, i) => inWeather(sample, rngOf(i), weather, config.labels.depth.kind));
     const plain = renderBatch(samples, views, config, built.strides);
     const { batch, made } = this.#teacher?.label(plain, clear, views) ?? { batch: plain, made: [] };
     for (const [i, sample] of clear.entries()) this.#labelled += labelledShare(sample, config.labels, made[i]);

@@ -8,6 +8,7 @@ import { CodedError } from "../../shared/errors.ts";
 import { poissonSample } from "../../shared/privacy/gaussian-noise.ts";
 import { noiseNeeded } from "../../shared/privacy/plan.ts";
 import { SecureNumbers } from "../../shared/privacy/secure-numbers.ts";
+import { Rng } from "../../shared/rng/rng.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
 import { PrivateStep } from "./private-step.ts";
 
@@ -55,13 +56,15 @@ export class PrivateSteps {
   /**
    * The noisy mean gradient of one Poisson sample of `indices`.
    *
-   * @param load renders samples; in parts of at most a batch, so that no draw is too large for the memory
+   * @param load renders samples, each by a stream of its own: from a common one, a sample's presence would change how all
+   *   after it are shown, and so more than its own gradient. In parts of at most a batch, so that no draw is too large for
+   *   the memory
    * @returns the loss, too, which has no noise and must stay here
    */
   async step(
     indices: readonly number[],
     values: Float32Array,
-    load: (drawn: readonly number[]) => Promise<Batch>,
+    load: (drawn: readonly number[], rngs: readonly Rng[]) => Promise<Batch>,
     stage?: TrainingStage,
   ): Promise<{ loss: number; gradient: Float32Array }> {
     const { rate, clipNorm, noiseMultiplier } = this.#settings;
@@ -69,10 +72,18 @@ export class PrivateSteps {
     const drawn = poissonSample(this.#numbers, indices.length, rate).map((i) => indices[i] as number);
     const step = new PrivateStep(values.length);
     for (let at = 0; at < drawn.length; at += batchSize) {
-      const batch = await load(drawn.slice(at, at + batchSize));
+      const part = drawn.slice(at, at + batchSize);
+      const rngs = part.map(() => this.#freshRng());
+      const batch = await load(part, rngs);
       step.add(this.#built, this.#config, values, batch, clipNorm, stage);
     }
     const gradient = step.finish(this.#numbers, noiseMultiplier * clipNorm, rate * indices.length);
     return { loss: step.loss, gradient };
+  }
+
+  /** A stream of which nothing is public: 128 bits of the system's. */
+  #freshRng(): Rng {
+    const word = () => this.#numbers.below(2 ** 32);
+    return Rng.restore([word(), word(), word(), word()]);
   }
 }
