@@ -101,6 +101,9 @@ export class RoundWorld {
   readonly personal = new Map<ClientName, MemoryPersonalStore>();
   readonly #keys;
   #revocations: RevocationList | null = null;
+  /** Which coordinator's process it is; a killed one's number is gone. */
+  #process = 0;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(parts: RoundWorldParts) {
     this.#parts = parts;
@@ -158,6 +161,7 @@ export class RoundWorld {
       config,
       folder: folder === undefined ? null : join(folder, "releases"),
     };
+    const process = ++this.#process;
     if (folder !== undefined) {
       const hex = (key: SigningKey) => bytesToHex(key.publicKey) as Sha256;
       const [authorityKey, coordinatorKey] = [hex(this.authority), hex(this.signing)];
@@ -187,9 +191,7 @@ export class RoundWorld {
       evaluator: evaluatorOf(statistics),
       chain: this.chain,
       publish: (input) => publish(context, input),
-      ...(folder !== undefined && {
-        audit: await roundAudit(new AuditFile(join(folder, "audit.jsonl")), this.signing),
-      }),
+      ...(folder !== undefined && { audit: this.#ofProcess(process, await this.#audit(folder)) }),
       keepTranscript: async (name, text) => {
         transcripts.set(name, text);
         if (folder !== undefined) await writeFileDurably(join(folder, "transcripts", `${name}.json`), text);
@@ -309,9 +311,25 @@ export class RoundWorld {
 
   /** The coordinator's process is killed: nothing it held in memory is left. Its store must not answer it any more. */
   async killCoordinator(): Promise<void> {
+    this.#process++;
     // Only its timers need an end; what it waits for never comes.
     void this.coordinator.close();
     await this.network.coordinator().stop();
+    await this.#writing;
+  }
+
+  #audit(folder: string): ReturnType<typeof roundAudit> {
+    return roundAudit(new AuditFile(join(folder, "audit.jsonl")), this.signing);
+  }
+
+  /** A killed process writes no more: what it was about to write never comes. */
+  #ofProcess<T>(process: number, write: (of: T) => Promise<void>): (of: T) => Promise<void> {
+    return (of) => {
+      if (process !== this.#process) return new Promise(() => {});
+      const written = write(of);
+      this.#writing = written.catch(() => undefined);
+      return written;
+    };
   }
 
   async close(): Promise<void> {
