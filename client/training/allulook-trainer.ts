@@ -306,9 +306,10 @@ class AllulookTrainer implements Trainer {
     return this.#built.stageAt?.(this.#done(round, done));
   }
 
-  /** Computed once, when first needed: it reads every training sample. */
+  /** Computed once, when first needed: it reads every training sample. Null with privacy, whose noise is not in it. */
   async #meanOfTrainingDepth(): Promise<MeanDepthMap | null> {
-    if (this.#config.labels.depth.kind === "none") return null;
+    const { privacy, labels } = this.#config;
+    if (labels.depth.kind === "none" || (privacy !== undefined && privacy.unit !== "none")) return null;
     if (this.#meanDepth === null) {
       const { contentHeight, contentWidth } = geometryOf(this.#config);
       const mean = new MeanDepthMap(contentWidth, contentHeight);

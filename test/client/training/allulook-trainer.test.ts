@@ -259,6 +259,27 @@ describe("evaluation", () => {
   });
 });
 
+describe("scores that leave without noise", () => {
+  const baseline = async (privacy: Record<string, unknown>) => {
+    const over = { privacy };
+    const made = await trainer(over, squares(8));
+    const values = await made.evaluate(initial(over), new AbortController().signal);
+    const [depth] = slotValues(made.statistics, values, "depth");
+    expect(depth).toBeGreaterThan(0);
+    return slotValues(made.statistics, values, "depthBaseline");
+  };
+
+  test.each(["example", "client"])("with privacy.unit %s they rest on no training picture", async (unit) => {
+    const least = unit === "example" ? { minExamples: 2 } : {};
+    const values = await baseline({ unit, noiseMultiplier: 1, scores: "exact", ...least });
+    expect(values.every((value) => value === 0)).toBe(true);
+  });
+
+  test("without privacy they have a baseline", async () => {
+    expect((await baseline({ unit: "none" }))[0]).toBeGreaterThan(0);
+  });
+});
+
 describe("steps of a round", () => {
   const training = testConfig().training;
   test.each([
