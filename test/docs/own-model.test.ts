@@ -1,5 +1,5 @@
 /** The documentation's example of a model of one's own is what its script makes, and is trained from federation.yaml on. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { beforeAll, expect, test } from "@jest/globals";
@@ -22,6 +22,20 @@ beforeAll(async () => {
 
 test("model.json is what make.ts writes", async () => {
   expect(JSON.parse(modelJson())).toEqual(JSON.parse(await readFile(join(EXAMPLE, "model.json"), "utf8")));
+});
+
+test("make.ts writes nothing when it is imported, whatever the command line of the program says", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "allulook-make-"));
+  const given = process.argv;
+  try {
+    process.argv = [given[0] as string, "program.js", join(folder, "stray")];
+    const again = `${join(EXAMPLE, "make.ts")}?again`;
+    expect(await import(again)).toHaveProperty("modelJson");
+    expect(await readdir(folder)).toEqual([]);
+  } finally {
+    process.argv = given;
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 test("the example is trained, aggregated, released and evaluated in a federation", async () => {

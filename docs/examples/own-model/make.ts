@@ -3,6 +3,7 @@
  * Writes model.json; two-heads.yaml says what its inputs and outputs mean.
  */
 import { writeFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import * as tf from "@tensorflow/tfjs";
 
 /** What `labels.segmentation` of the federation has. */
@@ -41,4 +42,8 @@ export function modelJson(): string {
   return `${JSON.stringify({ format: "layers-model", modelTopology: twoHeads().toJSON(null, false) })}\n`;
 }
 
-if (process.argv[2] !== undefined) writeFileSync(process.argv[2], modelJson());
+// Run by itself, not imported: the first argument is the file to write.
+const [, script, file] = process.argv;
+if (script !== undefined && file !== undefined && import.meta.url === pathToFileURL(script).href) {
+  writeFileSync(file, modelJson());
+}
