@@ -74,6 +74,7 @@ export const ERRORS = {
   POLICY_MIN_COHORT: "The cohort is smaller than policy.minCohort in site.yaml; wait for more sites or lower it.",
   POLICY_MIN_SURVIVORS: "Fewer sites would be summed than policy.minSurvivors in site.yaml demands.",
   POLICY_MIN_GROUP: "The plan sums smaller groups of clients than policy.minGroup in site.yaml demands.",
+  POLICY_CORRUPTION_RATE: "The plan's corruptionRate is below policy.minCorruptionRate in site.yaml.",
   POLICY_PRIVACY: "The plan's privacy loss is unbounded or above policy.privacy.maxEpsilon in site.yaml.",
   PRIVACY_BUDGET:
     "The privacy budget is spent; nothing more is learned from this data unless a person raises privacy.budget or policy.privacy.maxEpsilon.",

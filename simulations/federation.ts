@@ -202,6 +202,7 @@ export async function simulateFederation(
         minCohort: config.schedule.cohort.min,
         minSurvivors: config.schedule.minSurvivors,
         requireSecureAggregation: config.secureAggregation.mode,
+        minCorruptionRate: config.secureAggregation.corruptionRate,
         models: [config.model.name],
       }),
       transport: network.client(name),

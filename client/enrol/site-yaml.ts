@@ -29,6 +29,9 @@ policy:
   minSurvivors: 3
   # Fewest sites in the sum of one group, where a plan cuts the round's sites into groups; 3 or more.
   minGroup: 3
+  # What share of the sites may help the coordinator without harm, at least, where a plan has rounds of more than 64 sites
+  # (its secureAggregation.corruptionRate): the lower, the fewer others hold shares of this site's keys.
+  minCorruptionRate: 0.1
   # The least protection accepted: malicious (the coordinator may try to cheat) > semi-honest > off.
   requireSecureAggregation: malicious
   # Stop when the privacy loss (epsilon) would exceed maxEpsilon; null: no bound. It is counted at this delta, the

@@ -5,6 +5,7 @@ import { checkTopology } from "../../shared/config/topology.ts";
 import { checkAccountable } from "../../shared/privacy/accountable.ts";
 import { noiseNeeded, plannedEpsilon, roundMechanism } from "../../shared/privacy/plan.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
+import { COMPLETE_UP_TO } from "../../shared/secagg/sharing-graph.ts";
 
 const PROTECTION = { off: 0, "semi-honest": 1, malicious: 2 } as const;
 
@@ -49,6 +50,18 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
     );
   }
   const { cohort } = plan.schedule;
+  const { corruptionRate } = plan.secureAggregation;
+  // Where everybody shares with everybody, no rate is asked.
+  if (mode !== "off" && cohort.max > COMPLETE_UP_TO && corruptionRate < policy.minCorruptionRate) {
+    const words = `this site demands protection while ${policy.minCorruptionRate} of a cohort help the coordinator`;
+    refusals.push(
+      new CodedError(
+        "POLICY_CORRUPTION_RATE",
+        `policy.minCorruptionRate: ${words}; the plan of up to ${cohort.max} clients has ${corruptionRate}`,
+        { field: "policy.minCorruptionRate", expected: policy.minCorruptionRate, got: corruptionRate },
+      ),
+    );
+  }
   if (cohort.max < policy.minCohort) {
     refusals.push(
       new CodedError(

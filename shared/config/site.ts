@@ -22,6 +22,11 @@ export const sitePolicy = z.strictObject({
   minSurvivors: z.int().min(1).max(10_000).default(3),
   /** Fewest clients in the sum of one group, where a plan cuts the cohort into groups (secureAggregation.groups). */
   minGroup: z.int().min(3).max(64).default(3),
+  /**
+   * Share of a cohort, at least, that may help the coordinator without harm, where a plan's cohorts can be too large for
+   * everybody to share with everybody: the plan's corruptionRate, from which the number of share holders follows.
+   */
+  minCorruptionRate: z.number().min(0).max(0.3).default(0.1),
   /** The least protection this site accepts: malicious > semi-honest > off. */
   requireSecureAggregation: z.enum(["malicious", "semi-honest", "off"]).default("malicious"),
   privacy: z

@@ -28,6 +28,29 @@ describe("what a site's policy says to a plan", () => {
     ],
     ["more than is demanded", { requireSecureAggregation: "off" }, {}, []],
     [
+      "large cohorts in which none may be corrupt",
+      {},
+      {
+        schedule: { cohort: { max: 1000 } },
+        secureAggregation: { dropoutRate: 0, corruptionRate: 0 },
+      },
+      ["POLICY_CORRUPTION_RATE policy.minCorruptionRate"],
+    ],
+    [
+      "large cohorts in which fewer may be corrupt than the site demands",
+      { minCorruptionRate: 0.15 },
+      { schedule: { cohort: { max: 65 } }, secureAggregation: { mode: "semi-honest" } },
+      ["POLICY_SECURE_AGGREGATION policy.requireSecureAggregation", "POLICY_CORRUPTION_RATE policy.minCorruptionRate"],
+    ],
+    ["large cohorts in which enough may", {}, { schedule: { cohort: { max: 1000 } } }, []],
+    ["cohorts that are never large", {}, { secureAggregation: { corruptionRate: 0 } }, []],
+    [
+      "large cohorts without secure aggregation, where it is not demanded",
+      { requireSecureAggregation: "off" },
+      { schedule: { cohort: { max: 1000 } }, secureAggregation: { mode: "off", corruptionRate: 0 } },
+      [],
+    ],
+    [
       "cohorts that can never be large enough",
       { minCohort: 9 },
       { schedule: { cohort: { min: 4, max: 8 } } },
