@@ -27,7 +27,8 @@ policy:
   # Fewest sites in a round, and fewest sites in one sum, yours included. Rounds with fewer are refused.
   minCohort: 4
   minSurvivors: 3
-  # Fewest sites in the sum of one group, where a plan cuts the round's sites into groups; 3 or more.
+  # Fewest sites in the sum of one group, where a plan cuts the round's sites into groups: how many of them may help the
+  # coordinator without harm, and 2 more (the coordinator can arrange who is in a group); 3 or more.
   minGroup: 3
   # What share of the sites may help the coordinator without harm, at least, where a plan has rounds of more than 64 sites
   # (its secureAggregation.corruptionRate): the lower, the fewer others hold shares of this site's keys.

@@ -184,7 +184,7 @@ function sparseGraph({ secureAggregation, schedule }: TrainingPlan): string[] {
 }
 
 function groupWords({ size, minSurvivors }: NonNullable<TrainingPlan["secureAggregation"]["groups"]>): string {
-  return `The sites are cut into groups of ${size} or a few more; the coordinator learns the sum of each group of at least ${minSurvivors}, not only of all.`;
+  return `The sites are cut into groups of ${size} or a few more; the coordinator learns the sum of each group of at least ${minSurvivors}, not only of all. It can arrange who is with whom: ${minSurvivors - 1} sites of a group that help it are enough to read the last one's change.`;
 }
 
 function keptWords({ transcripts: { keepInputs } }: TrainingPlan): string[] {

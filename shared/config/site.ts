@@ -20,7 +20,10 @@ export const sitePolicy = z.strictObject({
   minCohort: z.int().min(1).max(10_000).default(4),
   /** Fewest clients whose deltas are in one sum. */
   minSurvivors: z.int().min(1).max(10_000).default(3),
-  /** Fewest clients in the sum of one group, where a plan cuts the cohort into groups (secureAggregation.groups). */
+  /**
+   * Fewest clients in the sum of one group, where a plan cuts the cohort into groups (secureAggregation.groups): two more
+   * than may help the coordinator without harm, which can arrange who is in a group.
+   */
   minGroup: z.int().min(3).max(64).default(3),
   /**
    * Share of a cohort, at least, that may help the coordinator without harm, where a plan's cohorts can be too large for

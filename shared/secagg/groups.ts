@@ -1,6 +1,7 @@
 /**
  * Groups of a cohort, each summed by itself, so that a robust rule can compare the groups' means. They follow from the plan,
- * the round and the roster alone: no party chooses them, and a repeated attempt with the same roster has the same.
+ * the round and the roster alone, so that a repeated attempt with the same roster has the same. Whoever picks the roster can
+ * try rosters until one suits: in a group of m survivors, m - 1 that help the coordinator tell it the update of the last one.
  */
 import { hexToBytes, bytesToHex } from "@noble/hashes/utils.js";
 import type { ClientName } from "../ids.ts";

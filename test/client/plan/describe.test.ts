@@ -82,7 +82,8 @@ describe("the plan in plain words", () => {
     expect(words({ strategy: { name: "scaffold" } })).toContain("as many numbers again");
     expect(words({ strategy: { name: "qfedavg" } })).toContain("how well the model does on this site's training data");
     const grouped = words({ secureAggregation: { groups: { size: 4 } }, aggregation: { rule: "krum" } });
-    for (const part of ["groups of 4", "each group of at least 3", "(krum)"]) expect(grouped).toContain(part);
+    for (const part of ["groups of 4", "each group of at least 3", "2 sites of a group that help it", "(krum)"])
+      expect(grouped).toContain(part);
     expect(words({})).not.toContain("groups of");
   });
 
