@@ -75,7 +75,8 @@ export const ERRORS = {
   POLICY_MIN_SURVIVORS: "Fewer sites would be summed than policy.minSurvivors in site.yaml demands.",
   POLICY_MIN_GROUP: "The plan sums smaller groups of clients than policy.minGroup in site.yaml demands.",
   POLICY_CORRUPTION_RATE: "The plan's corruptionRate is below policy.minCorruptionRate in site.yaml.",
-  POLICY_PRIVACY: "The plan's privacy loss is unbounded or above policy.privacy.maxEpsilon in site.yaml.",
+  POLICY_PRIVACY:
+    "The plan's privacy loss is unbounded, above policy.privacy of site.yaml, or not what its noise can keep; ask the coordinator's operator for a plan that keeps it.",
   PRIVACY_BUDGET:
     "The privacy budget is spent; nothing more is learned from this data unless a person raises privacy.budget or policy.privacy.maxEpsilon.",
   PRIVACY_EXAMPLES: "This site has too few training examples for the plan's noise; it cannot take part.",
