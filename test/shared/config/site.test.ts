@@ -29,6 +29,7 @@ describe("site.yaml", () => {
         minCohort: 4,
         minSurvivors: 3,
         minGroup: 3,
+        minCorruptionRate: 0.1,
         requireSecureAggregation: "malicious",
         privacy: { maxEpsilon: null, delta: 1e-5 },
         models: ["allulook4"],
