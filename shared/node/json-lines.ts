@@ -6,7 +6,7 @@ import { readTextIfAny, writeFileDurably } from "./files.ts";
 
 export interface JsonLines<T> {
   entries(): readonly T[];
-  /** Resolves when the entry would survive a power cut. */
+  /** Resolves when the entry would survive a power cut; one that rejects leaves nothing in those that follow. */
   append(entry: T): Promise<void>;
 }
 
@@ -18,18 +18,26 @@ export async function openJsonLines<T>(path: string, schema: ZodType<T>, what: s
   const entries = lines.map((line, i) => readLine(path, i + 1, line, schema, what));
   // Writes the folder entry; drops a line torn by a crash, whose act never became visible.
   if (text === "" || end < text.length) await writeFileDurably(path, text.slice(0, end), 0o600);
+  let length = Buffer.byteLength(text.slice(0, end));
+  let torn = false;
   let last = Promise.resolve();
   return {
     entries: () => entries,
     append(entry) {
       const written = last.then(async () => {
+        const line = `${JSON.stringify(entry)}\n`;
         const file = await open(path, "a", 0o600);
         try {
-          await file.appendFile(`${JSON.stringify(entry)}\n`);
+          // What an append left that failed, as on a full disk, would run on into this line.
+          if (torn) await file.truncate(length);
+          torn = true;
+          await file.appendFile(line);
           await file.sync();
         } finally {
           await file.close();
         }
+        torn = false;
+        length += Buffer.byteLength(line);
         entries.push(entry);
       });
       last = written.catch(() => {});
