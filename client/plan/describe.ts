@@ -7,7 +7,7 @@ import { layerCounts } from "../../shared/config/topology.ts";
 import { modelTitle } from "../../shared/config/models.ts";
 import { noiseOf, plannedEpsilon } from "../../shared/privacy/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
-import { planRefusals } from "../policy/plan-policy.ts";
+import { planRefusals, unaccountablePart } from "../policy/plan-policy.ts";
 
 const MODALITY = { rgb: "colour pictures", depth: "depth maps", text: "captions" } as const;
 
@@ -127,6 +127,9 @@ function besideTheChange({ privacy }: TrainingPlan): string {
 
 function privacyWords(plan: TrainingPlan): string[] {
   const { privacy } = plan;
+  // What it says it costs would not be true.
+  if (unaccountablePart(plan) !== null)
+    return ["Differential privacy is promised, but cannot be counted on under this plan: the reason is below."];
   const cost = plannedEpsilon(plan);
   if (privacy.unit === "none" || cost === null)
     return ["No differential privacy: the trained model itself may reveal something about the data it learned from."];

@@ -106,7 +106,7 @@ function privacyRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
 }
 
 /** Why the plan's privacy cannot be had as it is accounted for; null: it can, or there is none. */
-function unaccountablePart(plan: TrainingPlan): CodedError | null {
+export function unaccountablePart(plan: TrainingPlan): CodedError | null {
   if (plan.privacy.unit === "none") return null;
   try {
     checkAccountable(plan);

@@ -71,6 +71,17 @@ describe("the plan in plain words", () => {
     expect(client).not.toContain("No differential privacy");
   });
 
+  test.each([
+    ["no noise", { privacy: { unit: "client" } }],
+    ["noise too fine for the words", { privacy: { unit: "client", noiseMultiplier: 1e-8 } }],
+    ["epochs", { privacy: { unit: "example", noiseMultiplier: 1.2, minExamples: 500 }, training: { localEpochs: 9 } }],
+  ])("names no epsilon for a promise that %s breaks", (_what, over) => {
+    const text = words(over);
+    expect(text).toContain("cannot be counted on");
+    expect(text).toMatch(/REFUSED: .*POLICY_PRIVACY/);
+    expect(text).not.toContain("cost at most epsilon");
+  });
+
   test("says what a large cohort is safe against", () => {
     const large = { schedule: { cohort: { max: 300 } }, secureAggregation: { corruptionRate: 0.05 } };
     expect(words(large)).toContain("In rounds of more than 64 sites this holds while at most 5 %");

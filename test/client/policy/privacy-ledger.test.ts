@@ -153,8 +153,9 @@ describe("a plan that reaches further than its noise is accounted for", () => {
   });
 
   test("integers that are too coarse for the noise are refused, not thrown", () => {
-    const coarse = sent({ unit: "client", noiseMultiplier: 1e-6 });
-    expect(planRefusals(lenient, coarse)).toMatchObject([{ code: "POLICY_PRIVACY" }]);
+    const coarse = sent({ unit: "client", noiseMultiplier: 1e-8 });
+    const [refusal] = planRefusals(lenient, coarse);
+    expect(refusal).toMatchObject({ code: "POLICY_PRIVACY", cause: { code: "CONFIG_HEADROOM" } });
   });
 });
 
