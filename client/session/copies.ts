@@ -1,10 +1,10 @@
-/** The site's own copies of sessions, `state/transcripts/NNNN-PURPOSE-ATTEMPT.json`: kept for good, and read again at start. */
+/** The site's own copies of sessions, `state/transcripts/NNNN-PURPOSE-ATTEMPT.json`: kept for good. */
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { canonicalJson } from "../../shared/canonical.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
-import { comparePlaces, transcriptName } from "../../shared/secagg/transcript.ts";
+import { comparePlaces, placeNamed, transcriptName, type Place } from "../../shared/secagg/transcript.ts";
 import { siteCopy, type SiteCopy } from "../../shared/transcript/copy.ts";
 import type { Told } from "./ports.ts";
 
@@ -21,23 +21,37 @@ export function copyKeeper(folder: string): (copy: SiteCopy) => Promise<void> {
 
 /** All copies in a folder, in the order of the sessions; none where there is no such folder. Throws STORE_CORRUPT. */
 export async function readCopies(folder: string): Promise<SiteCopy[]> {
-  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".json"));
   const copies: SiteCopy[] = [];
-  for (const name of names) copies.push(parse(join(folder, name), await readFile(join(folder, name), "utf8")));
-  return copies.toSorted((a, b) => comparePlaces(a.invitation.session, b.invitation.session));
+  for (const { file } of await filesIn(folder)) copies.push(await read(file));
+  return copies;
 }
 
-/** How the newest session ended whose end this site was told of. */
+/**
+ * How the newest session ended whose end this site was told of. Copies are read from the newest backwards, and no further
+ * than that: there are as many as there were sessions. Throws STORE_CORRUPT.
+ */
 export async function toldLast(folder: string): Promise<Told | null> {
-  for (const { ended, invitation } of (await readCopies(folder)).toReversed()) {
-    const { purpose, round, attempt } = invitation.session;
-    const digest = ended?.transcriptDigest ?? null;
-    if (digest !== null) return { place: { purpose, round, attempt }, digest };
+  for (const { file, place } of (await filesIn(folder)).toReversed()) {
+    const digest = (await read(file)).ended?.transcriptDigest ?? null;
+    if (digest !== null) return { place, digest };
   }
   return null;
 }
 
-function parse(file: string, text: string): SiteCopy {
+/** The files in a folder, by the sessions that they are named after. */
+async function filesIn(folder: string): Promise<{ readonly file: string; readonly place: Place }[]> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".json"));
+  const files = names.map((name) => {
+    const file = join(folder, name);
+    const place = placeNamed(basename(name, ".json"));
+    if (place === null) throw noCopy(file);
+    return { file, place };
+  });
+  return files.toSorted((a, b) => comparePlaces(a.place, b.place));
+}
+
+async function read(file: string): Promise<SiteCopy> {
+  const text = await readFile(file, "utf8");
   let value: unknown = null;
   try {
     value = JSON.parse(text);
@@ -45,6 +59,11 @@ function parse(file: string, text: string): SiteCopy {
     // Refused below.
   }
   const parsed = siteCopy.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new CodedError("STORE_CORRUPT", `${file} is no copy of a session`, { file });
+  const named = parsed.success && `${transcriptName(parsed.data.invitation.session)}.json` === basename(file);
+  if (named) return parsed.data;
+  throw noCopy(file);
+}
+
+function noCopy(file: string): CodedError {
+  return new CodedError("STORE_CORRUPT", `${file} is no copy of the session that it is named after`, { file });
 }

@@ -141,6 +141,13 @@ export function transcriptName({ round, purpose: why, attempt }: Place): string 
   return `${String(round).padStart(4, "0")}-${why}-${attempt}`;
 }
 
+/** What {@link transcriptName} names; null: no session. */
+export function placeNamed(name: string): Place | null {
+  const [, round, why, attempt] = /^(\d{4,})-(training|evaluation)-(\d+)$/.exec(name) ?? [];
+  if (round === undefined) return null;
+  return { purpose: why as Purpose, round: Number(round), attempt: Number(attempt) };
+}
+
 // ---------------------------------------------------------------------------------------------- the signature
 
 function signedBytes(digest: Sha256): Uint8Array {
