@@ -26,7 +26,7 @@ const KEPT = 2;
  * Which of the rounds kept holds for `round`. With all {@link KEPT} there, older ones may have been thrown away: a
  * coordinator that went back to a backup gets the oldest.
  */
-export function roundFor(kept: readonly number[], round: number): number | null {
+function roundFor(kept: readonly number[], round: number): number | null {
   const rounds = kept.toSorted((a, b) => b - a);
   return rounds.find((one) => one <= round) ?? (rounds.length >= KEPT ? (rounds.at(-1) ?? null) : null);
 }

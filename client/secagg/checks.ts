@@ -128,7 +128,7 @@ function sharersOf(
 }
 
 /** On a sparse graph this client's own holders count: without t of them it is neither protected nor can be unmasked. */
-export function checkHolders(what: string, names: readonly ClientName[], { graph, holders }: Needs): void {
+function checkHolders(what: string, names: readonly ClientName[], { graph, holders }: Needs): void {
   const got = names.filter((name) => holders.has(name)).length;
   const expected = graph.limits.selfMask;
   if (graph.complete || got >= expected) return;

@@ -53,7 +53,7 @@ export interface Told {
 }
 
 /** Durable when resolved; `sign` puts a checkpoint behind the acts. */
-export interface AuditLog {
+interface AuditLog {
   readonly append: Audit;
   readonly sign: Audit;
 }

@@ -19,7 +19,7 @@ export interface AggregateRules {
 }
 
 /** A sum with noise, and the mean that is made of it. */
-export interface NoisyMean {
+interface NoisyMean {
   readonly grid: NoisyGrid;
   /** Clients that the sum is divided by, however many are in it. */
   readonly denominator: number;

@@ -25,7 +25,7 @@ export interface BoxTargets {
 }
 
 /** Null where the batch has nothing for it. @param output [B, h, w, K + 4] */
-export type BoxLoss = (output: tf.Tensor4D, targets: BoxTargets) => tf.Scalar | null;
+type BoxLoss = (output: tf.Tensor4D, targets: BoxTargets) => tf.Scalar | null;
 
 export const SEGMENTATION_LOSSES: Record<string, ClassLoss | typeof TOGETHER> = {
   crossEntropy: TOGETHER,

@@ -38,5 +38,3 @@ export const privacy = z.discriminatedUnion("unit", [
     denominator: z.int().min(1).max(10_000).optional(),
   }),
 ]);
-
-export type Privacy = z.infer<typeof privacy>;

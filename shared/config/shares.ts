@@ -18,6 +18,6 @@ export const adapters = z.strictObject({
 });
 
 /** Parts of the model that each site keeps for itself: all heads, or some by name. */
-export const PERSONAL = ["norms", "biases", "heads", ...HEADS] as const;
+const PERSONAL = ["norms", "biases", "heads", ...HEADS] as const;
 export type PersonalPart = (typeof PERSONAL)[number];
 export const personal = z.array(z.enum(PERSONAL));

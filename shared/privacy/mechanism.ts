@@ -12,7 +12,7 @@ import {
 } from "./accountant/renyi.ts";
 
 /** Steps of DP-SGD: Gaussian noise on a secret Poisson sample. */
-export interface SampledSteps {
+interface SampledSteps {
   readonly kind: "sampled-gaussian";
   /** Probability of every example to be in a step's sample. */
   readonly rate: number;
@@ -21,7 +21,7 @@ export interface SampledSteps {
 }
 
 /** One sum of integer vectors, each with discrete Gaussian noise of its own. */
-export interface NoisySum extends DiscreteGaussianSum {
+interface NoisySum extends DiscreteGaussianSum {
   readonly kind: "discrete-gaussian-sum";
 }
 

@@ -25,7 +25,7 @@ export interface GraphRule {
 /** The complete graph is used up to this roster. */
 export const COMPLETE_UP_TO = 64;
 /** Holders of one secret, at most: points of secret sharing over GF(2^8). */
-export const MOST_HOLDERS = 255;
+const MOST_HOLDERS = 255;
 
 /** The rule of a federation with these rates. */
 export function graphRule(rates: { readonly dropoutRate: number; readonly corruptionRate: number }): GraphRule {
@@ -101,7 +101,7 @@ function partsRisk(n: number, k: number, mode: SecureMode, rule: GraphRule): num
 }
 
 /** Cohorts whose rosters and lists fit the messages of the protocol. */
-export const MOST_CLIENTS = 2_000;
+const MOST_CLIENTS = 2_000;
 
 /** Refuses a configuration under which a roster could have no graph: CONFIG_INVALID names the field. */
 export function checkGraph(cohort: { readonly max: number }, mode: SecureMode, rule: GraphRule): void {

@@ -18,7 +18,7 @@ import { base64Of, MAX_PAYLOAD, statement } from "./signed.ts";
 const MAX_CLIENTS = 10_000;
 
 /** A client's signed step of which only the payload's hash stands here: the signature covers no more of it. */
-export const digestStatement = z.strictObject({
+const digestStatement = z.strictObject({
   sender: clientName,
   /** SHA-256 of the payload's text. */
   payloadHash: sha256Hex,
@@ -48,7 +48,7 @@ const result = z.strictObject({
     .nullable(),
 });
 
-export const transcript = z.strictObject({
+const transcript = z.strictObject({
   schema: z.literal(1),
   session: sessionContext,
   sid: sha256Hex,
@@ -95,7 +95,7 @@ export type TranscriptFile = Readonly<z.infer<typeof transcriptFile>>;
 // ---------------------------------------------------------------------------------------------- the chain
 
 /** Where a session stands in the federation's history, and the hash of its transcript. */
-export const historyLink = z.strictObject({
+const historyLink = z.strictObject({
   purpose,
   round: z.int().min(0),
   attempt: z.int().min(0),

@@ -17,7 +17,7 @@ const HIDDEN = 64;
 const CLASSES = 10;
 const RATE = 0.5;
 
-export interface Inverted {
+interface Inverted {
   /** Values in [0, 1]. */
   readonly picture: Float32Array;
   /** Pearson correlation with the true picture; 1 is the picture itself. */

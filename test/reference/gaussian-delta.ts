@@ -1,7 +1,7 @@
 /** delta(epsilon) of the Gaussian mechanism, exactly: Balle and Wang 2018, Theorem 8. */
 
 /** @param noise standard deviation over sensitivity; over the root of the number of compositions, for several */
-export function gaussianDelta(noise: number, epsilon: number): number {
+function gaussianDelta(noise: number, epsilon: number): number {
   return normal(1 / (2 * noise) - epsilon * noise) - Math.exp(epsilon) * normal(-1 / (2 * noise) - epsilon * noise);
 }
 
