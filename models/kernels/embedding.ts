@@ -12,13 +12,17 @@ export function rowsOf(table: tf.Tensor2D, rows: tf.Tensor1D): tf.Tensor2D {
   const apart = exampleGradients();
   if (apart === null) return tf.gather(table, rows);
   const [count, channels] = table.shape;
+  // Read now: the tensor may be gone when gradients are asked for.
+  const which = rows.dataSync<"int32">();
   return differentiable([table], () => ({
     y: tf.gather(table, rows),
     back(dy) {
       const { examples } = apart;
-      const each = rows.size / examples;
-      const first = Int32Array.from({ length: rows.size }, (_, i) => Math.floor(i / each) * count);
-      const own = tf.add(rows, tf.tensor1d(first, "int32")) as tf.Tensor1D;
+      const each = which.length / examples;
+      const own = tf.tensor1d(
+        which.map((row, i) => Math.floor(i / each) * count + row),
+        "int32",
+      );
       const terms = tf.unsortedSegmentSum(dy, own, examples * count);
       return [apart.add(table, tf.reshape(terms, [examples, count, channels]))];
     },
