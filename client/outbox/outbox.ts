@@ -10,7 +10,7 @@ import { dirname } from "node:path";
 import { z } from "zod";
 import { CodedError } from "../../shared/errors.ts";
 import { purpose, sha256Hex, type Sha256 } from "../../shared/ids.ts";
-import { readTextIfAny } from "../../shared/node/files.ts";
+import { readTextIfAny, syncPath } from "../../shared/node/files.ts";
 
 const outboxEntry = z.strictObject({
   /** ISO 8601, UTC. */
@@ -123,9 +123,7 @@ async function openForAppending(path: string): Promise<FileHandle> {
   const whole = tail.lastIndexOf(10) + 1;
   // What follows the last line end was cut by a power failure before it was sent.
   if (whole < tail.length) await file.truncate(size - tail.length + whole);
-  const folder = await open(dirname(path), "r");
-  await folder.sync();
-  await folder.close();
+  await syncPath(dirname(path));
   return file;
 }
 

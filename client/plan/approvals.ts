@@ -1,12 +1,12 @@
 /** Who at this site approved which training plan, and when: durable, append-only, asked before every session. */
-import { appendFile, mkdir, open } from "node:fs/promises";
+import { appendFile, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { configHashOf, readPlan, type TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { sha256Hex, type Sha256 } from "../../shared/ids.ts";
-import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
+import { readTextIfAny, syncPath, writeFileDurably } from "../../shared/node/files.ts";
 
 const approval = z.strictObject({
   configHash: sha256Hex,
@@ -63,11 +63,8 @@ export async function recordApproval(path: string, item: Approval): Promise<void
     await writeFileDurably(path, whole.slice(0, whole.lastIndexOf("\n") + 1), 0o600);
   }
   await appendFile(path, `${JSON.stringify(approval.parse(item))}\n`, { mode: 0o600 });
-  for (const name of [path, dirname(path)]) {
-    const handle = await open(name, "r");
-    await handle.sync();
-    await handle.close();
-  }
+  await syncPath(path);
+  await syncPath(dirname(path));
 }
 
 const storedPlan = z.strictObject({ plan: z.string(), configHash: sha256Hex, receivedAt: z.string() });

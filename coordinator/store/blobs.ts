@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { CodedError } from "../../shared/errors.ts";
 import { sha256Hex } from "../../shared/ids.ts";
 import type { Sha256 } from "../../shared/ids.ts";
+import { syncPath } from "../../shared/node/files.ts";
 import type { BlobStore } from "./port.ts";
 
 const READ_BYTES = 1 << 20;
@@ -59,10 +60,10 @@ export class FileBlobs implements BlobStore {
     const target = this.path(hash);
     const created = await mkdir(dirname(target), { recursive: true });
     await rename(file, target);
-    await syncFolder(dirname(target));
+    await syncPath(dirname(target));
     if (created !== undefined) {
-      await syncFolder(dirname(dirname(target)));
-      await syncFolder(this.#folder);
+      await syncPath(dirname(dirname(target)));
+      await syncPath(this.#folder);
     }
   }
 
@@ -167,16 +168,6 @@ export class FileBlobs implements BlobStore {
       freed.bytes += info.size;
     }
     return freed;
-  }
-}
-
-/** Makes a rename or a new name in the folder durable. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

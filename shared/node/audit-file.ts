@@ -8,6 +8,7 @@ import { checkpoint, hashOfLine, lineOf, NOTHING_BEFORE, type Act, type Audit, a
 import { CodedError, isCoded } from "../errors.ts";
 import type { Sha256 } from "../ids.ts";
 import type { SigningKey } from "../secagg/crypto-port.ts";
+import { syncPath } from "./files.ts";
 import { lockFolder } from "./lock.ts";
 
 /** Longest wait for another process that appends. */
@@ -82,7 +83,7 @@ export class AuditFile {
   async #mended(file: FileHandle): Promise<Tail> {
     const tail = await this.#tail(file);
     if (tail.torn === 0) {
-      if (tail.size === 0) await syncFolder(dirname(this.path));
+      if (tail.size === 0) await syncPath(dirname(this.path));
       return tail;
     }
     await file.truncate(tail.size - tail.torn);
@@ -116,14 +117,5 @@ export class AuditFile {
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
     }
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

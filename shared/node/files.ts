@@ -23,7 +23,12 @@ export async function writeFileDurably(path: string, data: string | Uint8Array, 
     await rm(temporary, { force: true });
     throw error;
   }
-  const handle = await open(folder, "r");
+  await syncPath(folder);
+}
+
+/** Makes durable what a file holds, or which names a folder has. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
   try {
     await handle.sync();
   } finally {
