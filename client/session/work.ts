@@ -163,7 +163,15 @@ export class Work {
     const { examples = trainer.examples } = result;
     const { strategy, training } = this.#plan;
     const staleness = version - (this.#training?.version ?? version);
-    const facts = { steps: lossCount, norm: l2Norm(delta), startLoss: result.startLoss ?? meanLoss, staleness };
+    const facts = {
+      steps: lossCount,
+      // A pass over the whole update, which few strategies ask for.
+      get norm() {
+        return l2Norm(delta);
+      },
+      startLoss: result.startLoss ?? meanLoss,
+      staleness,
+    };
     const scaling = localScaling(strategy, training.optimizer, facts);
     const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen, scaling };
     const room = await this.#room(signal);

@@ -39,17 +39,14 @@ export interface LocalScaling {
 }
 
 /** The client's half; null where the strategy has none. */
-export function localScaling(
-  strategy: Strategy,
-  optimizer: Optimizer,
-  { steps, norm, startLoss, staleness }: LocalFacts,
-): LocalScaling | null {
+export function localScaling(strategy: Strategy, optimizer: Optimizer, facts: LocalFacts): LocalScaling | null {
   switch (strategy.name) {
     case "fednova": {
-      const share = progressOf(optimizer, steps) / progressOf(optimizer, strategy.steps);
+      const share = progressOf(optimizer, facts.steps) / progressOf(optimizer, strategy.steps);
       return { factor: 1 / share, share };
     }
     case "qfedavg": {
+      const { norm, startLoss } = facts;
       const [least, most] = strategy.lossRange;
       const loss = Math.min(most, Math.max(least, startLoss));
       const factor = (loss / most) ** strategy.q;
@@ -57,7 +54,7 @@ export function localScaling(
       return { factor, share: factor * (1 + (strategy.q * lipschitz * norm * norm) / loss) };
     }
     case "fedbuff":
-      return { factor: 1 / Math.sqrt(1 + staleness) };
+      return { factor: 1 / Math.sqrt(1 + facts.staleness) };
     default:
       return null;
   }
