@@ -1,9 +1,9 @@
 /** The network that is attacked, 1,828 params: two 3x3 convolution and max-pool blocks (8, 16) and a dense layer. */
 import type { Trainer, TrainingResult } from "../../client/training/trainer.ts";
 import * as tf from "../../models/engine/tf.ts";
-import { statisticsLayout } from "../../models/metrics/statistics.ts";
-import { layoutOf, tensorValues, type ParamLayout } from "../../shared/params/layout.ts";
+import type { ParamLayout } from "../../shared/params/layout.ts";
 import type { Rng } from "../../shared/rng/rng.ts";
+import { NO_STATISTICS, readParams, smallCnn, weightsLayout, writeParams } from "../population/small-cnn.ts";
 import { SHAPES, SIDE, type Pictures } from "./pictures.ts";
 
 export interface LocalTraining {
@@ -17,36 +17,12 @@ export class Network {
   readonly #model: tf.LayersModel;
 
   constructor(seed: number) {
-    const kernelInitializer = () => tf.initializers.heNormal({ seed });
-    const conv = (filters: number, input: object) => [
-      tf.layers.conv2d({
-        ...input,
-        filters,
-        kernelSize: 3,
-        padding: "same",
-        activation: "relu",
-        kernelInitializer: kernelInitializer(),
-      }),
-      tf.layers.maxPooling2d({ poolSize: 2 }),
-    ];
-    this.#model = tf.sequential({
-      layers: [
-        ...conv(8, { inputShape: [SIDE, SIDE, 1] }),
-        ...conv(16, {}),
-        tf.layers.flatten(),
-        tf.layers.dense({ units: SHAPES.length, kernelInitializer: kernelInitializer() }),
-      ],
-    });
-    const shapes = this.#model.weights.map((weight, i) => ({ name: `w${i}`, shape: weight.shape as number[] }));
-    this.layout = layoutOf(shapes);
+    this.#model = smallCnn({ input: [SIDE, SIDE, 1], filters: [8, 16], hidden: [], classes: SHAPES.length, seed });
+    this.layout = weightsLayout(this.#model);
   }
 
   params(): Float32Array {
-    const params = new Float32Array(this.layout.length);
-    this.#model.weights.forEach((weight, i) => {
-      params.set(weight.read().dataSync(), this.layout.tensors[i]?.offset ?? 0);
-    });
-    return params;
+    return readParams(this.#model, this.layout);
   }
 
   /** Plain SGD from `params` over batches drawn from `rng`; returns the change and the summed loss. */
@@ -56,7 +32,7 @@ export class Network {
     local: LocalTraining,
     rng: Rng,
   ): { delta: Float32Array; loss: number } {
-    this.#set(params);
+    writeParams(this.#model, this.layout, params);
     const optimizer = tf.train.sgd(local.learningRate);
     let loss = 0;
     let queue: number[] = [];
@@ -80,7 +56,7 @@ export class Network {
 
   /** Share of the pictures to which these params give their label. */
   accuracy(params: Float32Array, pictures: Pictures): number {
-    this.#set(params);
+    writeParams(this.#model, this.layout, params);
     const guesses = tf.tidy(() => {
       const [x] = this.#tensors(pictures, [...pictures.labels.keys()]);
       return (this.#model.apply(x) as tf.Tensor2D).argMax(1).dataSync();
@@ -105,31 +81,21 @@ export class Network {
       tf.oneHot(labels, SHAPES.length).toFloat() as tf.Tensor2D,
     ];
   }
-
-  #set(params: Float32Array): void {
-    tf.tidy(() => {
-      this.#model.weights.forEach((weight, i) => {
-        const slot = this.layout.tensors[i];
-        if (slot !== undefined) weight.write(tf.tensor(tensorValues(params, slot), slot.shape as number[]));
-      });
-    });
-  }
 }
 
 /** A client of the shipped federation that trains the network on its pictures. */
 export function pictureTrainer(network: Network, pictures: Pictures, local: LocalTraining): Trainer {
-  const statistics = statisticsLayout({ detection: [], segmentation: [], scene: [], depth: { kind: "none" } });
   return {
     layout: network.layout,
     examples: pictures.count,
     evaluationExamples: 0,
-    statistics,
+    statistics: NO_STATISTICS,
     train: async ({ params, rng, signal }): Promise<TrainingResult> => {
       signal.throwIfAborted();
       const { delta, loss } = network.train(params, pictures, local, rng);
       return { delta, examplesSeen: local.steps * local.batchSize, lossSum: loss, lossCount: local.steps };
     },
-    evaluate: async () => new Float64Array(statistics.length),
+    evaluate: async () => new Float64Array(NO_STATISTICS.length),
     dispose: () => {},
   };
 }

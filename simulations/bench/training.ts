@@ -9,7 +9,8 @@ import type { ClientName } from "../../shared/ids.ts";
 import { Rng } from "../../shared/rng/rng.ts";
 import { simulateFederation } from "../federation.ts";
 import { generatedData } from "../generated-data.ts";
-import { buildCnn, cnnLayout, cnnTrainer, randomPictures, readParams, trainPlain } from "../population/cnn-trainer.ts";
+import { buildCnn, cnnTrainer, randomPictures, trainPlain } from "../population/cnn-trainer.ts";
+import { readParams, weightsLayout } from "../population/small-cnn.ts";
 import { ROOM_LABELS } from "../scenarios/labels.ts";
 import { middle, seconds } from "./clock.ts";
 import { benchConfig } from "./rounds.ts";
@@ -73,7 +74,7 @@ const SETTING = { pictures: 32, batchSize: 8, epochs: 1 };
 export async function federatedAgainstPlain(): Promise<Figures> {
   const engine = await loadEngine();
   const model = buildCnn(1);
-  const layout = cnnLayout(model);
+  const layout = weightsLayout(model);
   const initial = readParams(model, layout);
   const trainers = new Map(
     Array.from({ length: CLIENTS }, (_, i) => [`client-${i + 1}` as ClientName, cnnTrainer(model, SETTING, i)]),

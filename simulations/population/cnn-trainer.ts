@@ -3,10 +3,9 @@
  * blocks (16, 32, 64), dense 32, dense 10; 155k params. Measures the platform, learns nothing worth keeping.
  */
 import type { Trainer, TrainingResult } from "../../client/training/trainer.ts";
-import { statisticsLayout } from "../../models/metrics/statistics.ts";
 import * as tf from "../../models/engine/tf.ts";
-import { layoutOf, tensorValues, type ParamLayout } from "../../shared/params/layout.ts";
 import { Rng } from "../../shared/rng/rng.ts";
+import { NO_STATISTICS, readParams, smallCnn, weightsLayout, writeParams } from "./small-cnn.ts";
 
 const SIZE = 64;
 const CLASSES = 10;
@@ -19,32 +18,7 @@ export interface CnnSetting {
 
 /** The network; every client of one process can share it, since params are set before each use. */
 export function buildCnn(seed: number): tf.LayersModel {
-  const kernelInitializer = () => tf.initializers.heNormal({ seed });
-  const block = (filters: number, input: object) => [
-    tf.layers.conv2d({
-      ...input,
-      filters,
-      kernelSize: 3,
-      padding: "same",
-      activation: "relu",
-      kernelInitializer: kernelInitializer(),
-    }),
-    tf.layers.maxPooling2d({ poolSize: 2 }),
-  ];
-  return tf.sequential({
-    layers: [
-      ...block(16, { inputShape: [SIZE, SIZE, 3] }),
-      ...block(32, {}),
-      ...block(64, {}),
-      tf.layers.flatten(),
-      tf.layers.dense({ units: 32, activation: "relu", kernelInitializer: kernelInitializer() }),
-      tf.layers.dense({ units: CLASSES, kernelInitializer: kernelInitializer() }),
-    ],
-  });
-}
-
-export function cnnLayout(model: tf.LayersModel): ParamLayout {
-  return layoutOf(model.weights.map((weight, index) => ({ name: `w${index}`, shape: weight.shape as number[] })));
+  return smallCnn({ input: [SIZE, SIZE, 3], filters: [16, 32, 64], hidden: [32], classes: CLASSES, seed });
 }
 
 export interface CnnData {
@@ -86,39 +60,24 @@ export function trainPlain(model: tf.LayersModel, data: CnnData, setting: CnnSet
   return last;
 }
 
-export function readParams(model: tf.LayersModel, layout: ParamLayout): Float32Array {
-  const params = new Float32Array(layout.length);
-  model.weights.forEach((weight, index) => {
-    const slot = layout.tensors[index];
-    if (slot !== undefined) params.set(weight.read().dataSync(), slot.offset);
-  });
-  return params;
-}
-
 /** One client over a shared network. */
 export function cnnTrainer(model: tf.LayersModel, setting: CnnSetting, seed: number): Trainer {
-  const layout = cnnLayout(model);
+  const layout = weightsLayout(model);
   const data = randomPictures(setting.pictures, seed);
-  const statistics = statisticsLayout({ detection: [], segmentation: [], scene: [], depth: { kind: "none" } });
   return {
     layout,
     examples: setting.pictures,
     evaluationExamples: 0,
-    statistics,
+    statistics: NO_STATISTICS,
     train: async ({ params, rng, signal }): Promise<TrainingResult> => {
       signal.throwIfAborted();
-      tf.tidy(() => {
-        model.weights.forEach((weight, index) => {
-          const slot = layout.tensors[index];
-          if (slot !== undefined) weight.write(tf.tensor(tensorValues(params, slot), slot.shape as number[]));
-        });
-      });
+      writeParams(model, layout, params);
       const loss = trainPlain(model, data, setting, rng);
       const delta = readParams(model, layout);
       for (let i = 0; i < delta.length; i++) delta[i] = (delta[i] as number) - (params[i] as number);
       return { delta, examplesSeen: setting.pictures * setting.epochs, lossSum: loss, lossCount: 1 };
     },
-    evaluate: () => Promise.resolve(new Float64Array(statistics.length)),
+    evaluate: () => Promise.resolve(new Float64Array(NO_STATISTICS.length)),
     dispose: () => tf.dispose([data.pictures, data.labels]),
   };
 }
