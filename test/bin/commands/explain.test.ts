@@ -12,6 +12,7 @@ import { modelFiles } from "../../../shared/release/model-card.ts";
 import { Rng } from "../../../shared/rng/rng.ts";
 import { explanationReport } from "../../../simulations/report/explanation-schema.ts";
 import { writeDataset } from "../../../simulations/scenarios/write-dataset.ts";
+import { expectToOpen } from "../../fakes/browser.ts";
 import { folderWith } from "../../fakes/dataset-folder.ts";
 import { datasetOfSamples, squares, testConfig } from "../../models/synthetic-samples.ts";
 import { runCommand } from "./run-command.ts";
@@ -68,7 +69,9 @@ describe("allulook explain", () => {
       expect(page).toContain(said);
     }
     expect(page).not.toMatch(/<script|https?:\/\//);
-    expect(page.match(/<img src="data:image\/png;base64,/g)?.length).toBeGreaterThan(15);
+    const pictures = page.match(/<img src="data:image\/png;base64,/g)?.length ?? 0;
+    expect(pictures).toBeGreaterThan(15);
+    await expectToOpen(join(out, "interpretability.html"), { charts: 0, pictures });
   }, 300_000);
 
   test("says what a model of the zoo cannot be asked, and explains the rest", async () => {

@@ -6,6 +6,7 @@ import { loadEngine } from "../../../models/engine/node/load.ts";
 import { CORRUPTIONS } from "../../../shared/config/robustness.ts";
 import type { RobustnessReport } from "../../../simulations/report/robustness.ts";
 import { writeDataset } from "../../../simulations/scenarios/write-dataset.ts";
+import { expectToOpen } from "../../fakes/browser.ts";
 import { folderWith } from "../../fakes/dataset-folder.ts";
 import { untrainedRelease } from "../../fakes/untrained-release.ts";
 import { datasetOfSamples, squares, testConfig } from "../../models/synthetic-samples.ts";
@@ -45,6 +46,8 @@ describe("evaluate --robustness", () => {
     const page = await readFile(join(out, "robustness.html"), "utf8");
     expect(page.match(/data:image\/png/g)?.length).toBe(6 * 3);
     for (let chart = 0; chart < 4; chart++) expect(page).toContain(`id="chart-${chart}"`);
+
+    await expectToOpen(join(out, "robustness.html"), { charts: 4, pictures: 6 * 3 });
 
     const again = join(folderWith({}), "robust");
     const json = await evaluate(...words, "--out", again, "--json");

@@ -1,9 +1,10 @@
 /** The attack works on a plain update, on a masked one it does not; through the command. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { register } from "../../../bin/commands/attack.ts";
+import { expectToOpen } from "../../fakes/browser.ts";
 import { runCommand } from "../../bin/commands/run-command.ts";
 
 test.each(["7", "8", "9"])("seed %s", async (seed) => {
@@ -15,7 +16,7 @@ test.each(["7", "8", "9"])("seed %s", async (seed) => {
     expect(correlations["plain"]).toBeGreaterThan(0.99);
     expect(Math.abs(correlations["masked"] as number)).toBeLessThan(0.15);
     expect(correlations["sum"]).toBeLessThan(correlations["plain"] as number);
-    expect((await readFile(page, "utf8")).match(/data:image\/png/g)).toHaveLength(4);
+    await expectToOpen(page, { charts: 0, pictures: 4 });
   } finally {
     await rm(dir, { recursive: true });
   }

@@ -1,52 +1,36 @@
-/** report.html in a real browser: Chromium, where this machine has one (or ALLULOOK_CHROMIUM names one). */
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { existsSync } from "node:fs";
+/** report.html in a real browser. */
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { chromium, type Browser, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { writeReport } from "../../../simulations/report/html.ts";
 import { picturePanels } from "../../../simulations/report/pictures.ts";
+import { drawn, inBrowser, openPage, startBrowser } from "../../fakes/browser.ts";
 import { examplePicture, exampleReport } from "../../fakes/report.ts";
-
-const CANDIDATES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/snap/bin/chromium"];
-const executablePath = [process.env["ALLULOOK_CHROMIUM"] ?? "", ...CANDIDATES].find(
-  (path) => path !== "" && existsSync(path),
-);
-const inBrowser = executablePath === undefined ? describe.skip : describe;
-if (executablePath === undefined) {
-  process.stderr.write("report.html was not opened in a browser: no Chromium here (set ALLULOOK_CHROMIUM to one)\n");
-}
 
 inBrowser("report.html in Chromium", () => {
   let folder: string;
   let browser: Browser;
-  let url: string;
+  let file: string;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "report-"));
-    const written = await writeReport(folder, exampleReport(), [await picturePanels(examplePicture())]);
-    url = pathToFileURL(written.html).href;
-    browser = await chromium.launch({ executablePath: executablePath as string, args: ["--no-sandbox"] });
+    file = (await writeReport(folder, exampleReport(), [await picturePanels(examplePicture())])).html;
+    browser = await startBrowser();
   });
   afterAll(async () => {
     await browser?.close();
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** The page, once drawn; `complaints` are what it wrote to the console or asked the network for. */
-  async function open(colorScheme: "light" | "dark", width: number): Promise<{ page: Page; complaints: string[] }> {
-    const page = await browser.newPage({ colorScheme, viewport: { width, height: 900 } });
-    const complaints: string[] = [];
-    page.on("console", (message) => complaints.push(message.text()));
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    page.on("request", (request) => {
-      if (request.url() !== url && !request.url().startsWith("data:")) complaints.push(request.url());
-    });
-    await page.goto(url);
-    await page.waitForSelector(".chart canvas");
-    return { page, complaints };
+  async function open(
+    colorScheme: "light" | "dark",
+    width: number,
+  ): Promise<{ readonly page: Page; readonly complaints: string[] }> {
+    const opened = await openPage(browser, file, colorScheme, width);
+    await opened.page.waitForSelector(".chart canvas");
+    return opened;
   }
 
   test.each([
@@ -55,21 +39,8 @@ inBrowser("report.html in Chromium", () => {
     ["light", 400],
   ] as const)("%s, %d pixels wide: all curves and pictures are there, without a complaint", async (scheme, width) => {
     const { page, complaints } = await open(scheme, width);
-    const seen = await page.evaluate(() => {
-      const painted = [...document.querySelectorAll<HTMLCanvasElement>(".chart canvas")].map((canvas) => {
-        const pixels = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
-        const colours = new Set<number>();
-        for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] === 255) colours.add(pixels[i] as number);
-        return colours.size > 1;
-      });
-      return {
-        painted,
-        pictures: [...document.images].map((image) => image.complete && image.naturalWidth === 360 && image.alt !== ""),
-        tooWide: document.documentElement.scrollWidth > innerWidth,
-        paper: getComputedStyle(document.body).backgroundColor,
-      };
-    });
-    expect(seen.painted).toEqual(Array.from({ length: 7 }, () => true));
+    const seen = await drawn(page);
+    expect(seen.charts).toEqual(Array.from({ length: 7 }, () => true));
     expect(seen.pictures).toEqual(Array.from({ length: 6 }, () => true));
     expect(seen.tooWide).toBe(false);
     expect(seen.paper).toBe(scheme === "dark" ? "rgb(15, 20, 26)" : "rgb(246, 248, 250)");
