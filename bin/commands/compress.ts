@@ -5,7 +5,7 @@ import { type Command, Option } from "commander";
 import { loadRelease } from "../../client/model-cache/load-model-folder.ts";
 import { settleFallbacks } from "../../coordinator/release/settle.ts";
 import { CodedError } from "../../shared/errors.ts";
-import { writeReleaseFolder } from "../../shared/node/release-folder.ts";
+import { writeWholeFolder } from "../../shared/node/whole-folder.ts";
 import { dtypesOf, type Dtype, type Fallback } from "../../shared/quantize/dtype.ts";
 import { deriveModel, encodeModel } from "../../shared/quantize/model.ts";
 import { MODEL_WEIGHTS_PATH } from "../../shared/release/model-card.ts";
@@ -65,7 +65,7 @@ async function compress(options: CompressOptions): Promise<void> {
   }
   const { bytes } = encodeModel(layout, params, dtype, fallbacks);
   const written = new Map([...files, [MODEL_WEIGHTS_PATH, bytes] as const]);
-  await writeReleaseFolder(out, new Map([...written].map(([path, content]) => [basename(path), content])));
+  await writeWholeFolder(out, new Map([...written].map(([path, content]) => [basename(path), content])));
   const drops = data === undefined ? NO_DROPS : dropsBetween(reference, compressed);
   const value = {
     dtype,

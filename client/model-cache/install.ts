@@ -9,7 +9,7 @@ import { z } from "zod";
 import { canonicalJson } from "../../shared/canonical.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
-import { writeReleaseFolder } from "../../shared/node/release-folder.ts";
+import { writeWholeFolder } from "../../shared/node/whole-folder.ts";
 import { modelLayout } from "../../shared/params/control.ts";
 import { encodeModel } from "../../shared/quantize/model.ts";
 import { MANIFEST_PATH, readManifest, type Manifest } from "../../shared/release/manifest.ts";
@@ -103,7 +103,7 @@ export async function installRelease(
   const own = (await options.personal?.(manifest.round)) ?? null;
   // Beside the signed folder: it belongs to this site, not to the release.
   if (own !== null) await writeFileDurably(personalFile(folder, manifest.version), own, 0o600);
-  await writeReleaseFolder(join(folder, String(manifest.version)), new Map([...files, [MANIFEST_PATH, manifestBytes]]));
+  await writeWholeFolder(join(folder, String(manifest.version)), new Map([...files, [MANIFEST_PATH, manifestBytes]]));
   const next: ActiveRelease = { ...state, active: manifest.version, previous: state.active };
   await writeState(folder, next);
   await removeOthers(folder, next);

@@ -6,7 +6,8 @@
 import { join } from "node:path";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import type { Sha256 } from "../../shared/ids.ts";
-import { pruneReleases, writeReleaseFolder } from "../../shared/node/release-folder.ts";
+import { pruneReleases } from "../../shared/node/release-folder.ts";
+import { writeWholeFolder } from "../../shared/node/whole-folder.ts";
 import { modelLayout } from "../../shared/params/control.ts";
 import { dtypesOf } from "../../shared/quantize/dtype.ts";
 import { encodeModel } from "../../shared/quantize/model.ts";
@@ -134,7 +135,7 @@ export async function publish(context: PublishContext, input: PublishInput): Pro
     files: listed.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
   });
   const folder = folderOf(context, input.version);
-  if (folder !== null) await writeReleaseFolder(folder, new Map([...files, [MANIFEST_PATH, bytes]]));
+  if (folder !== null) await writeWholeFolder(folder, new Map([...files, [MANIFEST_PATH, bytes]]));
   await chain.release(input.version, bytes);
   if (context.folder !== null) await prune(context.folder, chain);
   return { manifest, bytes, hash: sha256Of(crypto, bytes), folder };

@@ -1,8 +1,7 @@
 /** Folders of evidence (`coordinator/round/evidence.ts`) on disk: each whole or not there, old ones removed. */
-import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileDurably } from "./files.ts";
+import { writeWholeFolder } from "./whole-folder.ts";
 
 /**
  * Writes `files` as `PARENT/NAME` and keeps the `rounds` newest rounds. One that is there already stays as it is: what it
@@ -16,19 +15,10 @@ export async function keepEvidence(
 ): Promise<void> {
   const folder = join(parent, name);
   const exists = await stat(folder).catch(() => null);
-  if (exists === null) {
-    await mkdir(parent, { recursive: true });
-    for (const other of await readdir(parent)) {
-      if (other.startsWith(".")) await rm(join(parent, other), { recursive: true, force: true });
-    }
-    const temporary = join(parent, `.${name}.${randomBytes(6).toString("hex")}.tmp`);
-    for await (const [path, bytes] of files()) await writeFileDurably(join(temporary, path), bytes);
-    await rename(temporary, folder);
-  }
+  if (exists === null) await writeWholeFolder(folder, files());
   const oldest = Number.parseInt(name, 10) - rounds;
   for (const other of await readdir(parent)) {
-    if (/^\d/.test(other) && Number.parseInt(other, 10) <= oldest) {
-      await rm(join(parent, other), { recursive: true, force: true });
-    }
+    const round = /^\.?(\d+)/.exec(other)?.[1];
+    if (round !== undefined && Number(round) <= oldest) await rm(join(parent, other), { recursive: true, force: true });
   }
 }

@@ -1,23 +1,8 @@
-/** Release folders on disk: written so that a reader sees all of one or nothing, and read for `verifyRelease`. */
+/** Release folders on disk: old ones removed, and read for `verifyRelease`. */
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import type { ReleaseFolder } from "../release/verify.ts";
-import { writeFileDurably } from "./files.ts";
-
-/** Writes `files` (by path in the folder), replacing what lies there; removes what a killed writer left beside it. */
-export async function writeReleaseFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
-  const parent = dirname(resolve(folder));
-  const prefix = `.${basename(folder)}.`;
-  await mkdir(parent, { recursive: true });
-  for (const name of await readdir(parent)) {
-    if (name.startsWith(prefix)) await rm(join(parent, name), { recursive: true, force: true });
-  }
-  const temporary = join(parent, `${prefix}${randomBytes(6).toString("hex")}.tmp`);
-  for (const [path, bytes] of files) await writeFileDurably(join(temporary, path), bytes);
-  await rm(folder, { recursive: true, force: true });
-  await rename(temporary, folder);
-}
 
 /** Removes the releases below `parent` whose version is not to be kept; each goes as a whole, also if this is killed. */
 export async function pruneReleases(parent: string, keep: (version: number) => boolean): Promise<void> {
