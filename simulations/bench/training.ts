@@ -67,37 +67,45 @@ export async function nanoTraining(): Promise<Figures> {
 }
 
 const CLIENTS = 10;
-const ROUNDS = 5;
+const ROUNDS = 3;
+const PAIRS = 4;
 const SETTING = { pictures: 32, batchSize: 8, epochs: 1 };
 
-/** Ten clients with 32 pictures of 64x64 each, against the same steps without a federation, in the same process. */
+/**
+ * Ten clients with 32 pictures of 64x64 each, against the same steps without a federation, in the same process: a few of
+ * one, then a few of the other, so that whatever else the machine does slows both. The first pair compiles code.
+ */
 export async function federatedAgainstPlain(): Promise<Figures> {
   const engine = await loadEngine();
   const model = buildCnn(1);
   const layout = weightsLayout(model);
   const initial = readParams(model, layout);
-  const trainers = new Map(
-    Array.from({ length: CLIENTS }, (_, i) => [`client-${i + 1}` as ClientName, cnnTrainer(model, SETTING, i)]),
-  );
   const data = Array.from({ length: CLIENTS }, (_, i) => randomPictures(SETTING.pictures, i));
   const plain = () => seconds(() => data.forEach((own, i) => void trainPlain(model, own, SETTING, Rng.of("bench", i))));
-  plain();
-  const before = Array.from({ length: ROUNDS }, plain);
-  const { rounds } = await simulateFederation({
-    config: benchConfig("off", CLIENTS, ROUNDS),
-    trainers,
-    initialParams: () => Promise.resolve(initial),
-    out: null,
-    options: { evaluationEvery: 0, publish: false },
-  });
-  const after = Array.from({ length: ROUNDS }, plain);
-  const federated = middle(rounds.map(({ seconds: { total } }) => total));
-  const alone = middle([...before, ...after]);
+  const federated = async () => {
+    const { rounds } = await simulateFederation({
+      config: benchConfig("off", CLIENTS, ROUNDS),
+      trainers: new Map(
+        Array.from({ length: CLIENTS }, (_, i) => [`client-${i + 1}` as ClientName, cnnTrainer(model, SETTING, i)]),
+      ),
+      initialParams: () => Promise.resolve(initial),
+      out: null,
+      options: { evaluationEvery: 0, publish: false },
+    });
+    return rounds.filter(({ round }) => round > 0).map(({ seconds: { total } }) => total);
+  };
+  const pairs: { plain: number[]; federated: number[] }[] = [];
+  for (let pair = 0; pair <= PAIRS; pair++) {
+    pairs.push({ plain: Array.from({ length: ROUNDS }, plain), federated: await federated() });
+  }
+  const measured = pairs.slice(1);
+  const plainSeconds = middle(measured.flatMap((pair) => pair.plain));
+  const federatedSeconds = middle(measured.flatMap((pair) => pair.federated));
   return {
     engine: engine.version,
     params: layout.length,
-    plainSeconds: alone,
-    federatedSeconds: federated,
-    ratio: federated / alone,
+    plainSeconds,
+    federatedSeconds,
+    ratio: federatedSeconds / plainSeconds,
   };
 }
