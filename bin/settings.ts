@@ -2,6 +2,9 @@
 import { parse } from "yaml";
 import { CodedError } from "../shared/errors.ts";
 
+/** Fields that choose a kind: the fields beside them are those of the kind, and another kind begins with its own. */
+const KINDS = new Set(["strategy.name", "aggregation.rule"]);
+
 /**
  * A copy of `config` with fields replaced; values are YAML. Throws USAGE; the caller's schema judges the result.
  *
@@ -13,7 +16,8 @@ export function withSettings<T extends object>(
   elsewhere: Readonly<Record<string, string>> = {},
 ): T {
   const copy = structuredClone(config);
-  for (const setting of settings) {
+  const choosesKind = (setting: string) => KINDS.has(setting.split("=", 1)[0] as string);
+  for (const setting of [...settings.filter(choosesKind), ...settings.filter((one) => !choosesKind(one))]) {
     const [, path, text] = /^([\w.]+)=(.*)$/s.exec(setting) ?? [];
     if (path === undefined) throw new CodedError("USAGE", `--set: expected field=value, got "${setting}"`);
     const option = Object.entries(elsewhere).find(([field]) => path === field || path.startsWith(`${field}.`))?.[1];
@@ -26,9 +30,11 @@ export function withSettings<T extends object>(
         throw new CodedError("USAGE", `--set: there is no ${path} in federation.yaml`, { field: path });
       at = at[key] as Record<string, unknown>;
     }
+    const value = valueOf(text as string, path);
+    if (KINDS.has(path) && at[last] !== value) for (const key of Object.keys(at)) delete at[key];
     // As a plain property, whatever it is called: the schema refuses what it does not know.
     Object.defineProperty(at, last, {
-      value: valueOf(text as string, path),
+      value,
       enumerable: true,
       configurable: true,
       writable: true,

@@ -14,6 +14,13 @@ describe("settings from the command line", () => {
     expect(config.training.batchSize).toBe(8);
   });
 
+  test("another strategy begins with its own fields, whatever the order; the same keeps those it has", () => {
+    const averaging = { strategy: { name: "fedavg", serverMomentum: 0.5 } };
+    const other = withSettings(averaging, ["strategy.population=9", "strategy.name=scaffold"]);
+    expect(other).toEqual({ strategy: { name: "scaffold", population: 9 } });
+    expect(withSettings(averaging, ["strategy.name=fedavg"])).toEqual(averaging);
+  });
+
   test("leave what has an option to that option", () => {
     const elsewhere = { seed: "--seed", clip: "--clip" };
     for (const setting of ["seed=8", "clip.norm=1"])
