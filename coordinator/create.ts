@@ -258,7 +258,6 @@ class Desks {
   readonly #parts: CoordinatorParts;
   readonly #shapes: Shapes;
   readonly #robustness: Robustness;
-  readonly #keys: Map<ClientName, Uint8Array> = new Map();
   #desk: { readonly sid: Sha256; readonly desk: SumDesk } | null = null;
   #revoked: { readonly list: object; readonly serials: ReadonlySet<string> } | null = null;
 
@@ -300,14 +299,10 @@ class Desks {
     return { federation, authorityKey, revoked: list === null ? new Set() : (this.#revoked?.serials ?? new Set()) };
   }
 
+  /** Looked up each time: a member may be enrolled again with another key, or revoked. */
   #keyOf(name: ClientName): Uint8Array | null {
-    const known = this.#keys.get(name);
-    if (known !== undefined) return known;
     const client = this.#parts.enrolled().find((enrolled) => enrolled.name === name && !enrolled.revoked);
-    if (client === undefined) return null;
-    const key = hexToBytes(client.signingKey);
-    this.#keys.set(name, key);
-    return key;
+    return client === undefined ? null : hexToBytes(client.signingKey);
   }
 }
 

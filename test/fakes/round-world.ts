@@ -41,7 +41,12 @@ import { keepEvidence } from "../../shared/node/evidence-folder.ts";
 import { writeFileDurably } from "../../shared/node/files.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { boxSecretOfSeed } from "../../shared/secagg/box-key.ts";
-import { issueCertificate, issueRevocationList, type RevocationList } from "../../shared/secagg/certificate.ts";
+import {
+  issueCertificate,
+  issueRevocationList,
+  type Certificate,
+  type RevocationList,
+} from "../../shared/secagg/certificate.ts";
 import type { CryptoPort, SigningKey } from "../../shared/secagg/crypto-port.ts";
 import { toBase64 } from "../../shared/secagg/encoding.ts";
 import { federationId } from "../../shared/secagg/session.ts";
@@ -99,7 +104,7 @@ export class RoundWorld {
   readonly #params = new Map<ClientName, ParamStore>();
   /** What each client keeps for itself, where its trainer has something; it survives {@link leave}. */
   readonly personal = new Map<ClientName, MemoryPersonalStore>();
-  readonly #keys;
+  #keys: readonly { readonly name: ClientName; readonly signingKey: SigningKey; readonly certificate: Certificate }[];
   #revocations: RevocationList | null = null;
   /** Which coordinator's process it is; a killed one's number is gone. */
   #process = 0;
@@ -118,19 +123,26 @@ export class RoundWorld {
     this.names = Object.keys(this.#trainers).map((name) => clientName.parse(name));
     this.#federation = federationId(this.#crypto, this.config.federation, this.authority.publicKey);
     this.network = new InMemoryNetwork({ ...parts.network, blobs: this.blobs });
+    this.#keys = this.names.map((name) => this.#enrol(name));
+  }
+
+  #enrol(name: ClientName) {
     const now = this.#clock.now();
-    this.#keys = this.names.map((name) => {
-      const signingKey = this.#crypto.signingKey(this.#random.bytes(32));
-      const certificate = issueCertificate(this.authority, {
-        federation: this.#federation,
-        name,
-        key: toBase64(signingKey.publicKey),
-        serial: bytesToHex(this.#random.bytes(8)),
-        issuedAt: Math.floor(now),
-        expiresAt: Math.ceil(now) + YEAR_MS,
-      });
-      return { name, signingKey, certificate };
+    const signingKey = this.#crypto.signingKey(this.#random.bytes(32));
+    const certificate = issueCertificate(this.authority, {
+      federation: this.#federation,
+      name,
+      key: toBase64(signingKey.publicKey),
+      serial: bytesToHex(this.#random.bytes(8)),
+      issuedAt: Math.floor(now),
+      expiresAt: Math.ceil(now) + YEAR_MS,
     });
+    return { name, signingKey, certificate };
+  }
+
+  /** The site has lost its keys and was enrolled again, with new ones, for its next {@link join}. */
+  enrolAgain(name: string): void {
+    this.#keys = this.#keys.map((client) => (client.name === name ? this.#enrol(client.name) : client));
   }
 
   /** Builds the coordinator's process; after {@link killCoordinator}, a new one over the same stores. */
@@ -168,13 +180,6 @@ export class RoundWorld {
       const named = { federation: config.federation, federationId: this.#federation };
       await writeFileDurably(join(folder, KEYS_FILE), keysFileText({ ...named, authorityKey, coordinatorKey }));
     }
-    const enrolled = this.#keys.map(({ name, signingKey, certificate }) => ({
-      name,
-      signingKey: bytesToHex(signingKey.publicKey) as Sha256,
-      certificate: JSON.stringify(certificate),
-      enrolledAt: certificate.issuedAt,
-      revoked: false,
-    }));
     this.coordinator = createCoordinator({
       config,
       federation: this.#federation,
@@ -200,7 +205,14 @@ export class RoundWorld {
         keepEvidence: (name, files) =>
           keepEvidence(join(folder, "evidence"), name, files, config.transcripts.keepInputs),
       }),
-      enrolled: () => enrolled,
+      enrolled: () =>
+        this.#keys.map(({ name, signingKey, certificate }) => ({
+          name,
+          signingKey: bytesToHex(signingKey.publicKey) as Sha256,
+          certificate: JSON.stringify(certificate),
+          enrolledAt: certificate.issuedAt,
+          revoked: false,
+        })),
       revocations: () => this.#revocations,
       pause: this.#parts.pause ?? nextTurn,
       observer: this.#parts.observer ?? {},

@@ -347,6 +347,33 @@ describe("the operator", () => {
   });
 });
 
+test.each(["malicious", "off"])("a member that was enrolled again takes part with its new keys (%s)", async (name) => {
+  const { world, reports, events } = federation(4, {
+    config: { schedule: { rounds: 2, every: "manual", cohort: { min: 4 } }, ...mode(name) },
+  });
+  const coordinator = await world.boot();
+  for (const client of world.names) world.join(client);
+  const over = coordinator.run();
+  const until = async (done: () => boolean) => {
+    while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  const allReady = () => coordinator.status().clients.filter(({ connected, ready }) => connected && ready).length === 4;
+  await until(() => events.length > 0);
+  for (const round of [0, 1]) {
+    await until(() => reports.length === round && allReady());
+    await coordinator.trigger();
+    await until(() => reports.length === round + 1);
+  }
+  world.leave("site-0");
+  await until(() => !allReady());
+  world.enrolAgain("site-0");
+  world.join("site-0");
+  await until(allReady);
+  await coordinator.trigger();
+  expect(await over).toMatchObject({ code: "DONE" });
+  expect(reports.at(-1)).toMatchObject({ round: 2, attempts: 1, survivors: 4, excluded: [] });
+});
+
 describe("federation.yaml is edited", () => {
   const moreRounds = (world: RoundWorld): void => {
     world.config = { ...world.config, schedule: { ...world.config.schedule, rounds: 3 } };
