@@ -167,7 +167,9 @@ export class ClientSession {
       const { purpose, round, attempt } = message.session;
       const words = refusal.message.slice(0, 2_000);
       this.#note({ act: "refused", facts: { sid, purpose, round, attempt, code: refusal.code, message: words } });
-      void this.#decline(sid as Sha256, refusal, this.#stopped.signal).catch(() => undefined);
+      void this.#decline(sid as Sha256, refusal, this.#stopped.signal)
+        .catch(() => undefined)
+        .then(() => refusal.code === "POLICY_HOURS" && this.#planning.rest());
     }
   }
 

@@ -46,7 +46,8 @@ policy:
   allowVoid: true
   # May the coordinator forget rounds that it told this site of? Only where its operator has restored a backup and says so.
   allowRestored: false
-  # When this site computes, such as "19:00-06:00" or "Mon-Fri 19:00-06:00 Europe/Berlin"; null: always.
+  # When this site begins rounds, such as "19:00-06:00" or "Mon-Fri 19:00-06:00 Europe/Berlin"; null: always. A round that
+  # has begun is finished.
   hours: null
   # Threads of one operation; nice 0 (as important as everything else) to 19 (only when nothing else wants to run).
   cpu:

@@ -38,6 +38,7 @@ export class Planning {
   /** Calls off the waiting for approval or hours. */
   #waiting = new AbortController();
   #queue: Promise<void> = Promise.resolve();
+  #last: { readonly text: string; readonly configHash: Sha256 } | null = null;
   /** The plan that the audit log last says this site is ready for. */
   #told: Sha256 | null = null;
 
@@ -55,6 +56,7 @@ export class Planning {
 
   /** The coordinator's plan, on every connection. */
   came(text: string, configHash: Sha256): void {
+    this.#last = { text, configHash };
     this.#waiting.abort(new CodedError("ATTEMPT_OVER", "the plan came again"));
     const waiting = new AbortController();
     this.#waiting = waiting;
@@ -66,6 +68,11 @@ export class Planning {
         if (signal.aborted || isCoded(error, "DISCONNECTED")) return;
         this.#parts.log.error({ code: isCoded(error) ? error.code : undefined, configHash }, String(error));
       });
+  }
+
+  /** This site's hours have ended: ready again when they begin. */
+  rest(): void {
+    if (this.#last !== null) this.came(this.#last.text, this.#last.configHash);
   }
 
   /** Closes what is open; resolves when nothing is under way any more. */

@@ -81,7 +81,7 @@ function sessionActs({ before, after }: Happened): Act[] {
 function roundActs(happened: Happened): Act[] {
   if (!endsRound(happened)) return [];
   const { round, current, version } = happened.after;
-  // Finished from within a round: the operator ended the federation before its cohort was there.
+  // Finished from within a round: the federation ended before the cohort was there.
   const status = current.phase === "idle" ? "completed" : current.phase === "finished" ? "stopped" : current.phase;
   return [{ act: "round over", facts: { round, status, version } }];
 }

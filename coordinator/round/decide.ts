@@ -19,6 +19,12 @@ export function decide(rules: Rules, state: FederationState, now: number): Durab
       return betweenRounds(rules, state, current, now);
     case "recruiting":
       if (state.stopping !== null) return { type: "finish", at: now, reason: stopped(state.stopping) };
+      if (current.attempt === 1) {
+        // Nobody has been invited yet, which may take days: the round has not really begun.
+        const over = stopRule(rules, state, now);
+        if (over !== null) return { type: "finish", at: now, reason: over };
+        if (rules.schedule.kind === "window" && !mayBegin(rules.schedule, now, null, state.triggered)) return null;
+      }
       if (current.facts.round > 0) {
         const spent = budgetReason(rules.privacy, state.spent);
         if (spent !== null) return { type: "give-up", at: now, purpose: "training", outcome: "failed", reason: spent };

@@ -68,6 +68,8 @@ export class Inbox {
           lasting: !/^(SECAGG|ROUND|SESSION|ATTEMPT)_/.test(message.reason.code),
           ...(accusation !== null && { accusation }),
         });
+        // Asked again, it would say the same until its hours begin; then it says that it is ready.
+        if (message.reason.code === "POLICY_HOURS") await submit({ type: "resting", at, client });
         return;
       }
       case "step":

@@ -58,6 +58,8 @@ export function hear(presence: Presence, event: PassingEvent): Presence {
       return update(presence, event.client, { connected: false, lastSeen: event.at });
     case "ready":
       return update(presence, event.client, { lastSeen: event.at, readyAt: event.at, version: event.version });
+    case "resting":
+      return update(presence, event.client, { lastSeen: event.at, readyAt: null });
     case "installed":
       return update(presence, event.client, { lastSeen: event.at, version: event.version });
     case "heartbeat": {

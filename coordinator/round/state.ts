@@ -331,6 +331,8 @@ export type PassingEvent =
   | (At & { type: "started"; enrolled: readonly ClientName[] })
   | (At & { type: "connected" | "disconnected"; client: ClientName })
   | (At & { type: "ready"; client: ClientName; version: number })
+  /** Takes no part until it is ready again. */
+  | (At & { type: "resting"; client: ClientName })
   | (At & {
       type: "heartbeat";
       client: ClientName;
@@ -348,6 +350,7 @@ export function isDurable(event: RoundEvent): event is DurableEvent {
     case "connected":
     case "disconnected":
     case "ready":
+    case "resting":
     case "heartbeat":
     case "installed":
       return false;

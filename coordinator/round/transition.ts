@@ -87,7 +87,7 @@ function durable(rules: Rules, state: FederationState, event: DurableEvent): Tra
     case "recruit": {
       if (!(isResting(state) || isDone(state)) || event.round <= state.round) return unchanged(state);
       const next = recruitingPhase(newFacts(event.round, event.at), 1, event.at, 0);
-      return unchanged({ ...state, round: event.round, triggered: false, lastStartedAt: event.at, current: next });
+      return unchanged({ ...state, round: event.round, lastStartedAt: event.at, current: next });
     }
     case "invite":
       return invite(rules, state, event);
@@ -133,13 +133,14 @@ function invite(rules: Rules, state: FederationState, event: Extract<DurableEven
   if (current.phase === "evaluating" && current.sum === null && event.purpose === "evaluation") {
     return beginEvaluation(rules, state, current, event);
   }
-  if (current.phase !== "recruiting") return unchanged(state);
-  if (event.purpose === "training")
-    return current.facts.round === 0 ? unchanged(state) : beginTraining(rules, state, current, event);
-  if (current.facts.round !== 0) return unchanged(state);
+  if (current.phase !== "recruiting" || (event.purpose === "training") === (current.facts.round === 0))
+    return unchanged(state);
+  // The round that was asked for begins.
+  const begun = current.attempt === 1 ? { ...state, triggered: false } : state;
+  if (event.purpose === "training") return beginTraining(rules, begun, current, event);
   // Round 0: those recruited score the model as it was made.
   const facts = { ...current.facts, cohort: event.clients, survivors: event.clients };
-  const recruited = { ...state, regulars: event.clients };
+  const recruited = { ...begun, regulars: event.clients };
   const { state: next } = evaluateOrRelease(rules, recruited, facts, event.at);
   return next.current.phase === "evaluating" ? beginEvaluation(rules, next, next.current, event) : unchanged(state);
 }

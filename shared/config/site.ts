@@ -45,7 +45,7 @@ export const sitePolicy = z.strictObject({
   allowVoid: z.boolean().default(true),
   /** May the coordinator forget sessions that it told this site of, as when a backup of it is restored? */
   allowRestored: z.boolean().default(false),
-  /** When this site trains, in its own time zone unless one is named; null: always. */
+  /** When this site begins rounds, in its own time zone unless one is named; null: always. */
   hours: hours.nullable().default(null),
   cpu: z
     .strictObject({ threads: z.int().min(1).max(1024).default(2), nice: z.int().min(0).max(19).default(10) })

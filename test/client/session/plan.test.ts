@@ -131,11 +131,28 @@ describe("the training plan", () => {
     const { reason } = await site.line.heard("decline");
     expect(reason.code).toBe("POLICY_HOURS");
     expect(reason.message).toContain("policy.hours");
+    await until(() => site.logged.find(({ level, code }) => level === "info" && code === "POLICY_HOURS"));
     site.line.disconnect();
     site.line.connect();
     site.line.say({ type: "plan", plan: world.plan, configHash: world.configHash });
-    await until(() => site.logged.find(({ level, code }) => level === "info" && code === "POLICY_HOURS"));
+    await until(() => site.logged.filter(({ level, code }) => level === "info" && code === "POLICY_HOURS")[1]);
     await pause();
     expect(site.line.sent.filter(({ type }) => type === "ready")).toHaveLength(1);
+  });
+
+  test("a site that refused for its hours says that it is ready when they begin again", async () => {
+    world = await SessionWorld.open(1);
+    const hours = parseWindows("08:00-09:00 UTC", "hours");
+    const day = NOW - (NOW % 86_400_000);
+    let now = day + 8.5 * 3_600_000;
+    const site = world.site(0, { policy: { hours }, now: () => now });
+    await world.ready(site);
+    now = day + 32 * 3_600_000 - 10;
+    site.line.say(world.begin(world.open()));
+    expect((await site.line.heard("decline")).reason.code).toBe("POLICY_HOURS");
+    await pause();
+    expect(site.line.sent.filter(({ type }) => type === "ready")).toHaveLength(1);
+    now = day + 32 * 3_600_000;
+    await until(() => site.line.sent.filter(({ type }) => type === "ready")[1]);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import type { ClientName } from "../../../shared/ids.ts";
+import type { ClientName, Sha256 } from "../../../shared/ids.ts";
+import { parseSchedule } from "../../../coordinator/schedule/schedule.ts";
 import { currentSum, pendingWork, transition } from "../../../coordinator/round/transition.ts";
 import { termsOf } from "../../../coordinator/round/phases/sum.ts";
 import type { DurableEvent, RoundEvent } from "../../../coordinator/round/state.ts";
@@ -106,6 +107,78 @@ describe("a round that goes well", () => {
   });
 });
 
+describe("a round that waits for its first clients", () => {
+  const HOUR_MS = 3_600_000;
+  const MIDNIGHT = Date.parse("2026-03-02T00:00:00Z");
+
+  function waiting(changes: Parameters<typeof fakeRules>[0]): RoundTable {
+    const table = new RoundTable(fakeRules({ evaluation: { every: 0, patienceMs: 1 }, ...changes }));
+    table.now = MIDNIGHT;
+    table.state = { ...table.state, round: 0 };
+    table.come("a", "b", "c");
+    table.feed({ type: "tick", at: table.now });
+    expect(table.phase).toBe("recruiting");
+    return table;
+  }
+
+  test("begins only while the schedule's window is open, unless it was asked for", () => {
+    const schedule = parseSchedule("22:00-04:00 UTC");
+    for (const asked of [false, true]) {
+      const table = waiting({ schedule });
+      table.now += 9 * HOUR_MS;
+      if (asked) table.feed({ type: "trigger", at: table.now });
+      table.come(...SITES);
+      expect(table.phase).toBe(asked ? "training advertising-keys" : "recruiting");
+      expect(table.state.triggered).toBe(false);
+      if (asked) continue;
+      table.now = MIDNIGHT + 22 * HOUR_MS;
+      table.come(...SITES);
+      expect(table.phase).toBe("training advertising-keys");
+    }
+  });
+
+  test("a round asked for outside the window begins, however long its clients take to come", () => {
+    const table = new RoundTable(
+      fakeRules({ evaluation: { every: 0, patienceMs: 1 }, schedule: parseSchedule("22:00-04:00 UTC") }),
+    );
+    table.now = MIDNIGHT + 9 * HOUR_MS;
+    table.state = { ...table.state, round: 0 };
+    table.feed({ type: "trigger", at: table.now });
+    expect(table.phase).toBe("recruiting");
+    table.now += HOUR_MS;
+    table.come(...SITES);
+    expect(table.phase).toBe("training advertising-keys");
+    expect(table.state.triggered).toBe(false);
+  });
+
+  test("ends with the federation when its date comes", () => {
+    const table = waiting({ stop: { ...fakeRules().stop, untilMs: MIDNIGHT + HOUR_MS } });
+    table.pass(HOUR_MS - 1);
+    expect(table.phase).toBe("recruiting");
+    table.pass(1);
+    expect(table.phase).toBe("finished");
+  });
+
+  test("does without clients that rest, until they are ready again", () => {
+    const table = waiting({});
+    table.come("d");
+    expect(table.phase).toBe("training advertising-keys");
+    const { sid } = currentSum(table.state) as { sid: Sha256 };
+    const reason = { code: "POLICY_HOURS", message: "closed" };
+    for (const client of ["a", "b", "c", "d"] as ClientName[]) {
+      table.feed({ type: "exclude", at: table.now, client, sid, reason, lasting: true });
+      table.feed({ type: "resting", at: table.now, client });
+    }
+    const beat = () => table.pass(1_000, ["a", "b", "c", "d"]);
+    for (let second = 0; second < 3_600; second++) beat();
+    // The one that was declined, and the one that waits: not one after the other for as long as the sites rest.
+    expect(table.rounds().map(({ status }) => status)).toEqual(["failed"]);
+    expect(table.phase).toBe("recruiting");
+    table.come("a", "b", "c", "d");
+    expect(table.phase).toBe("training advertising-keys");
+  });
+});
+
 describe("every event in every phase", () => {
   const events = (table: RoundTable): RoundEvent[] => {
     const at = table.now;
@@ -133,6 +206,7 @@ describe("every event in every phase", () => {
         { type: "ready", at, client: name as ClientName, version: 0 },
         { type: "heartbeat", at, client: name as ClientName, sid: other, progress: { step: 1, steps: 2 } },
         { type: "installed", at, client: name as ClientName, version: 3 },
+        { type: "resting", at, client: name as ClientName },
         { type: "disconnected", at, client: name as ClientName },
         { type: "exclude", at, client: name as ClientName, sid, reason, lasting: true },
         { type: "exclude", at, client: name as ClientName, sid: other, reason, lasting: false },
@@ -222,6 +296,7 @@ describe("every event in every phase", () => {
       "ready",
       "recruit",
       "released",
+      "resting",
       "resume",
       "started",
       "step",
