@@ -33,6 +33,7 @@ const PASSING = new Set([
   "AUTH_REFUSED",
   "STORE_FULL",
   "WIRE_TOO_MANY",
+  "UPLOAD_OFFSET",
 ]);
 
 export class SocketClientTransport implements ClientTransport {

@@ -36,7 +36,8 @@ export async function upload(
   const path = `/v1/uploads/${sid}/${hash}`;
   let damaged = 0;
   // A short upload guesses that nothing is there yet, which saves a round trip; a long one asks before it sends.
-  let offset: number | null = bytes.length <= GUESS_BYTES ? 0 : null;
+  let guessed = bytes.length <= GUESS_BYTES;
+  let offset: number | null = guessed ? 0 : null;
   for (;;) {
     try {
       if (offset === null) {
@@ -70,7 +71,12 @@ export async function upload(
       }
     } catch (error) {
       offset = null;
-      if (isCoded(error, "UPLOAD_OFFSET")) continue;
+      // A wrong guess is put right at once. Refused although it was asked for, an offset waits for the connection before
+      // this one, which the coordinator does not know to be dead yet.
+      if (isCoded(error, "UPLOAD_OFFSET") && guessed) {
+        guessed = false;
+        continue;
+      }
       if (isCoded(error, "WIRE_HASH")) {
         damaged += 1;
         if (damaged >= DAMAGED_TRIES) throw error;

@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, stat, symlink, unlink } from "node:fs/promises"
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { federationPaths } from "../../../coordinator/enrol/folder.ts";
-import type { Sha256 } from "../../../shared/ids.ts";
+import type { ClientName, Sha256 } from "../../../shared/ids.ts";
 import type { ChainLink } from "../../../shared/wire/release.ts";
 import { cutAfter, flipAt, Relay } from "../../fakes/bad-network.ts";
 import { never, Rig, sha256, until } from "../../fakes/transport-rig.ts";
@@ -90,6 +90,30 @@ describe("transfers over a bad network", () => {
     expect(await rig.federation.blobs.has(hash)).toBe(false);
     expect(await parts()).toEqual([]);
     expect(recorded()).toBe(0);
+  });
+
+  test("an upload waits, without asking on and on, for the connection before it to be known as dead", async () => {
+    const alice = await rig.connect("alice", { url: relay.url });
+    let die = (): void => {};
+    const silence = new Promise<never>((_, reject) => {
+      die = () => reject(new Error("timed out"));
+    });
+    async function* first(): AsyncIterable<Uint8Array> {
+      yield bytes.subarray(0, 2_000_000);
+      await silence;
+    }
+    const key = { client: "alice" as ClientName, sid, hash };
+    const before = rig.federation.uploads.receive(key, SIZE, 0, first()).catch(() => undefined);
+    await until(async () => (await parts()).length === 1);
+    const upload = alice.transport.upload(sid, hash, bytes, never);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const refused = rig.log.filter((line) => line.includes("UPLOAD_OFFSET")).length;
+    expect(refused).toBeGreaterThan(0);
+    expect(refused).toBeLessThan(8);
+    die();
+    await before;
+    await upload;
+    expect(recorded()).toBe(1);
   });
 
   test("the same upload again sends nothing and is recorded again", async () => {
