@@ -12,7 +12,7 @@ import { lockFolder } from "../shared/node/lock.ts";
 import { MaskPool } from "../shared/node/mask-pool.ts";
 import { AuditFile } from "../shared/node/audit-file.ts";
 import { basePart } from "../shared/release/base.ts";
-import type { Certificate } from "../shared/secagg/certificate.ts";
+import { endsSoon, type Certificate } from "../shared/secagg/certificate.ts";
 import type { SigningKey } from "../shared/secagg/crypto-port.ts";
 import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
 import { HEARTBEAT_MS } from "../shared/wire/messages.ts";
@@ -40,14 +40,14 @@ import {
   type SitePaths,
 } from "./site-folder.ts";
 import { TrainerPool } from "./training/pool.ts";
-import { sleep } from "./transport/backoff.ts";
+import { Backoff, sleep } from "./transport/backoff.ts";
 import { SocketClientTransport } from "./transport/socket.ts";
 
 const APPROVAL_POLL_MS = 500;
-/** How often the coordinator is asked for a certificate that the authority has not signed yet. */
-const CERTIFICATE_POLL_MS = 10_000;
-/** A certificate that ends so soon is asked for anew when the client starts. */
-const RENEW_BEFORE_MS = 30 * 86_400_000;
+/** How often the coordinator is asked for a certificate that the authority has not signed yet: that may take days. */
+const CERTIFICATE_POLL_MS = { first: 5_000, longest: 60_000 };
+/** What passes by itself while a site waits for it. */
+const PASSING = ["COORDINATOR_UNREACHABLE", "COORDINATOR_FAILED", "WIRE_TOO_MANY"] as const;
 
 /** A site folder, read and checked. */
 export interface OpenSite {
@@ -81,7 +81,7 @@ export function siteTransport({ config, identity, signingKey }: OpenSite): Socke
 }
 
 export interface RunningClient {
-  /** See {@link ClientSession.finished}. */
+  /** See {@link ClientSession.finished}; rejects also when the training worker has stopped by itself. */
   readonly finished: Promise<string>;
   stop(): Promise<void>;
 }
@@ -199,7 +199,10 @@ export async function createClient(
         .catch((error: unknown) => log.error({ error }, "the audit log cannot be written"));
       await unlock();
     };
-    return { finished: session.finished, stop: () => (stopped ??= stop()) };
+    // Without its worker a client would only decline, round after round: whoever looks after the process starts it again.
+    const finished = pool instanceof TrainerPool ? Promise.race([session.finished, pool.broken]) : session.finished;
+    finished.catch(() => undefined);
+    return { finished, stop: () => (stopped ??= stop()) };
   } catch (error) {
     await unlock();
     throw error;
@@ -210,20 +213,21 @@ export async function createClient(
 async function certified({ paths, config, identity }: OpenSite, log: Log, signal: AbortSignal): Promise<Certificate> {
   const collect = () => collectCertificate(paths.root, config.coordinator, new NodeCrypto());
   let held = identity.certificate;
-  if (held !== null && held.expiresAt - Date.now() < RENEW_BEFORE_MS) {
+  if (held !== null && endsSoon(held, Date.now())) {
     held = await collect().then(
       (found) => found.certificate,
       () => held,
     );
   }
+  const pause = new Backoff(CERTIFICATE_POLL_MS.first, CERTIFICATE_POLL_MS.longest);
   for (let told = false; held === null; told = true) {
     if (!told) log.warn({ code: "AUTH_PENDING" }, `${identity.name} waits for the federation's authority`);
     try {
       held = (await collect()).certificate;
     } catch (error) {
-      if (!isCoded(error, "COORDINATOR_UNREACHABLE")) throw error;
+      if (!PASSING.some((code) => isCoded(error, code))) throw error;
     }
-    if (held === null) await sleep(CERTIFICATE_POLL_MS, signal);
+    if (held === null) await sleep(pause.nextMs(), signal);
   }
   return held;
 }

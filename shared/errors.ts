@@ -86,11 +86,12 @@ export const ERRORS = {
   SESSION_SPLIT_VIEW: "The coordinator tells two stories of the last session; compare transcripts with other sites.",
   ATTEMPT_OVER: "The attempt has ended; the client waits for the next.",
   SITE_LOCKED: "Another process uses this site folder; stop it first.",
-  COORDINATOR_RUNNING: "Another coordinator process uses this folder; stop it first (allulook stop).",
+  COORDINATOR_RUNNING: "Another process uses this folder; end that coordinator first (Ctrl-C or SIGTERM).",
   SITE_INCOMPLETE: "The site folder lacks what joining writes; run `allulook join TOKEN`.",
   // membership
   CERTIFICATE_INVALID: "A certificate is not signed by the federation's authority; that client does not take part.",
-  CERTIFICATE_EXPIRED: "A membership has expired; have the authority sign a new certificate.",
+  CERTIFICATE_EXPIRED:
+    "A membership has expired; an offline authority signs it anew (allulook authority requests, sign, import); then restart the site's client.",
   CERTIFICATE_STANDS:
     "Run `allulook authority revoke` for that name where the authority's key is, import its answer, then invite again.",
   CERTIFICATE_REVOKED: "The authority has revoked this membership; that client does not take part.",

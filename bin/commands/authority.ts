@@ -2,7 +2,7 @@
  * The membership authority. Embedded, it needs none of these commands but `revoke`. Offline, two small files travel
  * between the machines: requests.json to the authority, answers.json back.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { answersFile, requestsFile } from "../../coordinator/enrol/actions.ts";
@@ -21,6 +21,7 @@ import { CodedError } from "../../shared/errors.ts";
 import { AuditFile } from "../../shared/node/audit-file.ts";
 import { certificate as certificateSchema } from "../../shared/secagg/certificate.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
+import { readTextIfAny } from "../../shared/node/files.ts";
 import { fingerprint } from "../../shared/node/identity.ts";
 import { note, printResult } from "../output.ts";
 
@@ -36,7 +37,9 @@ export function register(program: Command): void {
     .action(init);
   authority
     .command("requests")
-    .description("at the coordinator: write the sites that wait for a signature to a file")
+    .description(
+      "at the coordinator: write the sites that wait for a signature, or whose membership ends soon, to a file",
+    )
     .option("--config <file>", "the federation's file", "federation.yaml")
     .option("--out <file>", "the file to carry to the authority", "requests.json")
     .option("--json", "one JSON document on stdout")
@@ -96,9 +99,10 @@ async function requests(options: { config: string; out: string; json?: boolean }
   printResult(
     options.json,
     { file: resolve(options.out), requests: content.requests },
-    [`${content.requests.length} sites wait; carry ${options.out} to the authority:`, ...shown(content.requests)].join(
-      "\n",
-    ),
+    [
+      `${content.requests.length} sites want a signature; carry ${options.out} to the authority:`,
+      ...shown(content.requests),
+    ].join("\n"),
   );
 }
 
@@ -107,7 +111,7 @@ async function sign(
   options: { key: string; only?: string[]; valid: string; out: string; json?: boolean },
 ): Promise<void> {
   const authority = await openAuthority(options.key);
-  const asked = parseConfig(requestsFile, parseJson(await readFile(file, "utf8"), file), file);
+  const asked = parseConfig(requestsFile, await carried(file), file);
   if (asked.federationId !== authority.file.federationId) {
     throw new CodedError("USAGE", `${file} is from federation "${asked.federation}" with another authority`);
   }
@@ -133,7 +137,7 @@ async function sign(
 
 async function importAnswers(file: string, options: { config: string; json?: boolean }): Promise<void> {
   const { paths, config } = await readFederationYaml(options.config);
-  const answers = parseConfig(answersFile, parseJson(await readFile(file, "utf8"), file), file);
+  const answers = parseConfig(answersFile, await carried(file), file);
   const result = await doMemberAction(paths, config, "import", answers, new NodeCrypto(), systemRandom());
   const { certificates, revocationVersion } = result as { certificates: string[]; revocationVersion: number | null };
   const news = certificates.length === 0 ? "No new members" : `Members now: ${certificates.join(", ")}`;
@@ -162,6 +166,13 @@ async function revoke(
   const { paths, config } = await readFederationYaml(options.config);
   const result = await doMemberAction(paths, config, "revoke", { names }, new NodeCrypto(), systemRandom());
   printResult(options.json, result, `Revoked: ${names.join(", ")}.`);
+}
+
+/** What came from the other machine. */
+async function carried(file: string): Promise<unknown> {
+  const text = await readTextIfAny(file);
+  if (text === null) throw new CodedError("USAGE", `there is no file ${file}`, { file });
+  return parseJson(text, file);
 }
 
 /** An authority on a machine of its own keeps a log of its own. */

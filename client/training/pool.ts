@@ -16,6 +16,8 @@ interface Pending {
 }
 
 export class TrainerPool {
+  /** Rejects when a worker stops by itself, as for want of memory: it does not come back. */
+  readonly broken: Promise<never>;
   readonly #workers: PoolWorker[];
   #next = 0;
 
@@ -24,6 +26,9 @@ export class TrainerPool {
     // The TensorFlow library reads the environment of the process, not of a worker.
     setEngineEnvironment(engine.threads);
     this.#workers = Array.from({ length: size }, () => new PoolWorker(engine));
+    this.broken = Promise.race(this.#workers.map(({ broken }) => broken));
+    // Nobody need watch it.
+    this.broken.catch(() => undefined);
   }
 
   /** Opens the spec's data and builds its model in one of the workers, in turn. Throws what they throw, coded. */
@@ -43,12 +48,18 @@ export class TrainerPool {
 }
 
 class PoolWorker {
+  readonly broken: Promise<never>;
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #sequence = 0;
   #failure: unknown = null;
+  #closed = false;
+  #breaks: (error: unknown) => void = () => undefined;
 
   constructor(engine: EngineOptions) {
+    this.broken = new Promise((_, reject) => {
+      this.#breaks = reject;
+    });
     this.#worker = new Worker(new URL("./pool-worker.js", import.meta.url), { workerData: engine });
     this.#worker.on("message", (message: FromWorker) => this.#receive(message));
     this.#worker.on("error", (error) => this.#fail(error));
@@ -84,6 +95,7 @@ class PoolWorker {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#failure ??= new CodedError("TRAINING_FAILED", "the training pool is closed");
     await this.#worker.terminate();
   }
@@ -118,5 +130,6 @@ class PoolWorker {
     this.#failure ??= error;
     for (const { reject } of this.#pending.values()) reject(this.#failure);
     this.#pending.clear();
+    if (!this.#closed) this.#breaks(this.#failure);
   }
 }

@@ -16,6 +16,7 @@ import {
 } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { authorityFile, readRevocations, writeRevocations } from "./authority.ts";
+import { certificateOf, lacksSignature } from "./enrolment.ts";
 import type { OpenFederation } from "./folder.ts";
 
 /** What the operator carries to an offline authority. */
@@ -52,13 +53,19 @@ export function memberActions(
     },
 
     async clients() {
-      return members.all().map(({ name, signingKey, certificate, enrolledAt, revoked }) => ({
-        name,
-        signingKey,
-        enrolledAt,
-        status: revoked ? "revoked" : certificate === null ? "waits for the authority" : "member",
-        certificateExpiresAt: certificate === null ? null : certificateSchema.parse(JSON.parse(certificate)).expiresAt,
-      }));
+      return members.all().map((member) => {
+        const { name, signingKey, enrolledAt, revoked } = member;
+        const expiresAt = certificateOf(member)?.expiresAt ?? null;
+        const expired = expiresAt !== null && expiresAt <= now();
+        const status = revoked
+          ? "revoked"
+          : expiresAt === null
+            ? "waits for the authority"
+            : expired
+              ? "expired"
+              : "member";
+        return { name, signingKey, enrolledAt, status, certificateExpiresAt: expiresAt };
+      });
     },
 
     async rounds() {
@@ -66,7 +73,7 @@ export function memberActions(
     },
 
     async requests() {
-      const waiting = members.all().filter((member) => member.certificate === null && !member.revoked);
+      const waiting = members.all().filter((member) => !member.revoked && lacksSignature(member, now()));
       return { ...identity, requests: waiting.map(({ name, signingKey }) => ({ name, signingKey })) };
     },
 
@@ -124,8 +131,8 @@ export function memberActions(
 export async function applyRevocations(federation: OpenFederation): Promise<void> {
   const serials = new Set((await federation.revocations())?.serials);
   for (const member of federation.members.all()) {
-    if (member.revoked || member.certificate === null) continue;
-    const certificate = certificateSchema.parse(JSON.parse(member.certificate));
-    if (serials.has(certificate.serial)) await federation.members.update({ ...member, revoked: true });
+    const certificate = certificateOf(member);
+    if (!member.revoked && certificate !== null && serials.has(certificate.serial))
+      await federation.members.update({ ...member, revoked: true });
   }
 }

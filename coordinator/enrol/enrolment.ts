@@ -3,7 +3,7 @@ import type { Audit } from "../../shared/audit/entry.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { clientName, type ClientName, type Sha256 } from "../../shared/ids.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
-import { certificate as certificateSchema } from "../../shared/secagg/certificate.ts";
+import { certificate as certificateSchema, endsSoon, type Certificate } from "../../shared/secagg/certificate.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { toBase64 } from "../../shared/secagg/encoding.ts";
 import { encodeInvitation, invitationHash, joinBytes } from "../../shared/wire/invitation.ts";
@@ -104,7 +104,6 @@ export class Enrolment {
         await audit({ act: "memberships revoked", facts: { clients: [name] } });
       }
     }
-    await this.#certify(name, authority);
     return this.answer(name, signingKey);
   }
 
@@ -118,9 +117,10 @@ export class Enrolment {
     );
   }
 
+  /** Signs a membership that is not signed yet, or ends soon. */
   async #certify(name: ClientName, authority: EmbeddedAuthority | null): Promise<void> {
     const member = this.#options.members.get(name);
-    if (authority === null || member === null || member.certificate !== null) return;
+    if (authority === null || member === null || member.revoked || !lacksSignature(member, this.#options.now())) return;
     const certificate = await authority.sign(name, member.signingKey);
     const { serial } = certificateSchema.parse(JSON.parse(certificate));
     await this.#options.audit({ act: "membership signed", facts: { client: name, serial } });
@@ -128,20 +128,33 @@ export class Enrolment {
   }
 
   /** What a member is told about itself; throws AUTH_UNKNOWN_CLIENT unless it is enrolled with this key. */
-  answer(name: ClientName, signingKey: Sha256): JoinAnswer {
-    const { members, federation, coordinatorKey, authorityKey } = this.#options;
-    const member = members.get(name);
-    if (member === null || member.signingKey !== signingKey) {
+  async answer(name: ClientName, signingKey: Sha256): Promise<JoinAnswer> {
+    const { members, authority, federation, coordinatorKey, authorityKey } = this.#options;
+    if (members.get(name)?.signingKey !== signingKey) {
       throw new CodedError("AUTH_UNKNOWN_CLIENT", `no client ${name} is enrolled with this key`, { client: name });
     }
-    if (member.revoked) throw new CodedError("CERTIFICATE_REVOKED", `the membership of ${name} was revoked`);
-    const certificate = member.certificate === null ? null : certificateSchema.parse(JSON.parse(member.certificate));
-    return { federation, coordinatorKey, authorityKey, certificate };
+    await this.#certify(name, authority);
+    const member = members.get(name);
+    if (member === null || member.revoked) {
+      throw new CodedError("CERTIFICATE_REVOKED", `the membership of ${name} was revoked`);
+    }
+    return { federation, coordinatorKey, authorityKey, certificate: certificateOf(member) };
   }
 
-  /** At start: signs what a crash left unsigned between redeeming and certifying. */
+  /** At start: signs what a crash left unsigned between redeeming and certifying, and what ends soon. */
   async certifyPending(): Promise<void> {
     const { members, authority } = this.#options;
-    for (const member of members.all()) if (!member.revoked) await this.#certify(member.name, authority);
+    for (const member of members.all()) await this.#certify(member.name, authority);
   }
+}
+
+/** A member's certificate; null while an offline authority has not signed it. */
+export function certificateOf({ certificate }: EnrolledClient): Certificate | null {
+  return certificate === null ? null : certificateSchema.parse(JSON.parse(certificate));
+}
+
+/** A member that the authority should sign, for the first time or anew. */
+export function lacksSignature(member: EnrolledClient, nowMs: number): boolean {
+  const certificate = certificateOf(member);
+  return certificate === null || endsSoon(certificate, nowMs);
 }

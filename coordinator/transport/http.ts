@@ -69,11 +69,11 @@ export function createApp(options: HttpOptions): express.Express {
     }
     response.json(await enrolment.join(parsed.data));
   });
-  join.get("/:name", (request, response) => {
+  join.get("/:name", async (request, response) => {
     const name = clientName.safeParse(request.params["name"]);
     const key = sha256Hex.safeParse(request.query["key"]);
     if (!name.success || !key.success) throw new CodedError("WIRE_INVALID", "expected /v1/join/NAME?key=HEX");
-    response.json(enrolment.answer(name.data, key.data));
+    response.json(await enrolment.answer(name.data, key.data));
   });
   app.use("/v1/join", join);
 

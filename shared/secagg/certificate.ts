@@ -90,6 +90,13 @@ export function verifyCertificate(crypto: CryptoPort, trust: Trust, c: Certifica
   return key;
 }
 
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+/** Whether it should be signed anew: within 30 days of its end, or the last third of a shorter time. */
+export function endsSoon({ issuedAt, expiresAt }: Certificate, nowMs: number): boolean {
+  return expiresAt - nowMs < Math.min(RENEW_BEFORE_MS, (expiresAt - issuedAt) / 3);
+}
+
 /** Checks a revocation list and returns its serials; throws CERTIFICATE_INVALID. */
 export function verifyRevocationList(
   crypto: CryptoPort,

@@ -205,5 +205,20 @@ describe("from init to revoke", () => {
     await expect(allulook("join", "nonsense", "--data", join(dir, "a"))).rejects.toMatchObject({
       code: "TOKEN_INVALID",
     });
+    const key = join(dir, "authority");
+    await allulook("authority", "init", key, "--name", "lungs");
+    for (const words of [
+      ["authority", "sign", join(dir, "none.json"), "--key", key],
+      [
+        "authority",
+        "import",
+        join(dir, "none.json"),
+        "--config",
+        String((await allulook("init", join(dir, "g")))["config"]),
+      ],
+      ["join", "nonsense", "--data", join(dir, "a"), "--ca", join(dir, "none.pem")],
+    ]) {
+      await expect(allulook(...words)).rejects.toMatchObject({ code: "USAGE" });
+    }
   });
 });

@@ -10,8 +10,11 @@ import { Authority, createAuthority, readRevocations } from "../../../coordinato
 import { federationYaml } from "../../../coordinator/enrol/federation-yaml.ts";
 import { federationPaths } from "../../../coordinator/enrol/folder.ts";
 import { initFederation, readFederationYaml } from "../../../coordinator/enrol/init.ts";
+import { canonicalJson } from "../../../shared/canonical.ts";
 import { federationConfig } from "../../../shared/config/federation.ts";
 import { siteConfig } from "../../../shared/config/site.ts";
+import { readSecretFile } from "../../../shared/node/identity.ts";
+import { issueCertificate } from "../../../shared/secagg/certificate.ts";
 import { decodeInvitation, encodeInvitation } from "../../../shared/wire/invitation.ts";
 import { crypto, heartbeat, hex, Rig, rng, until } from "../../fakes/transport-rig.ts";
 
@@ -182,6 +185,59 @@ describe("joining with an offline authority", () => {
     await expect(actions.import({ certificates: [], revocations: { ...list, serials: [] } })).rejects.toMatchObject({
       code: "CERTIFICATE_INVALID",
     });
+  });
+});
+
+describe("a membership that ends soon", () => {
+  const DAY_MS = 86_400_000;
+
+  test("is signed anew by an embedded authority when the site asks, and at the coordinator's start", async () => {
+    rig = await Rig.open();
+    const site = await folder();
+    const identity = await joinFederation(await invite("alice"), site, crypto, rng);
+    const again = async () => (await collectCertificate(site, rig!.server.url, crypto)).certificate;
+    expect(await again()).toEqual(identity.certificate);
+    const authority = await Authority.open(federationPaths(rig.root).authority, crypto, rng, Date.now);
+    const shorten = async (): Promise<void> => {
+      const member = rig!.federation.members.get("alice")!;
+      const certificate = await authority.sign(member.name, member.signingKey, 20 * DAY_MS);
+      // Signed 40 days ago.
+      const { signature: _signature, ...fields } = JSON.parse(certificate);
+      const key = crypto.signingKey(await readSecretFile(join(federationPaths(rig!.root).authority, "authority.key")));
+      const old = issueCertificate(key, { ...fields, issuedAt: Date.now() - 40 * DAY_MS });
+      await rig!.federation.members.update({ ...member, certificate: canonicalJson(old) });
+    };
+    await shorten();
+    expect((await again())?.expiresAt).toBeGreaterThan(Date.now() + 300 * DAY_MS);
+    await shorten();
+    await rig.stop();
+    await rig.start();
+    const signed = JSON.parse(rig.federation.members.get("alice")?.certificate ?? "{}") as { expiresAt: number };
+    expect(signed.expiresAt).toBeGreaterThan(Date.now() + 300 * DAY_MS);
+  });
+
+  test("is among the requests to an offline authority, which signs it anew", async () => {
+    rig = await Rig.open({ authority: "offline" });
+    const site = await folder();
+    await joinFederation(await invite("alice"), site, crypto, rng);
+    const { memberActions, requestsFile } = await import("../../../coordinator/enrol/actions.ts");
+    const actions = memberActions(rig.federation, crypto, Date.now);
+    const authority = await Authority.open(federationPaths(rig.root).authority, crypto, rng, Date.now);
+    const asked = async () => requestsFile.parse(await actions.requests({})).requests;
+    const sign = async (validMs: number) => {
+      const [request] = await asked();
+      const signed: unknown = JSON.parse(await authority.sign(request!.name, request!.signingKey, validMs));
+      await actions.import({ certificates: [signed], revocations: null });
+    };
+    // So short that with the allowance for clocks a third of it is gone at once.
+    await sign(60_000);
+    expect(await actions.clients({})).toMatchObject([{ name: "alice", status: "member" }]);
+    expect((await asked()).map(({ name }) => name)).toEqual(["alice"]);
+    const first = (await collectCertificate(site, rig.server.url, crypto)).certificate;
+    await sign(366 * DAY_MS);
+    expect(await asked()).toEqual([]);
+    const second = (await collectCertificate(site, rig.server.url, crypto)).certificate;
+    expect(second?.expiresAt).toBeGreaterThan(first?.expiresAt ?? Number.POSITIVE_INFINITY);
   });
 });
 
