@@ -8,7 +8,7 @@ import { CodedError, type ErrorCode } from "../shared/errors.ts";
 
 export type ExitCode = 0 | 1 | 2 | 3;
 
-const REFUSED = /^(POLICY|PLAN|SESSION|RELEASE|AUTH|CERTIFICATE|TRANSCRIPT|AUDIT)_/;
+const REFUSED = /^(POLICY|PLAN|SESSION|RELEASE|AUTH|CERTIFICATE|TRANSCRIPT|AUDIT)_|^PRIVACY_BUDGET$/;
 const WRONG_INPUT = /^(CONFIG|USAGE|MODEL|SITE|TOKEN)/;
 
 /** The exit code that goes with an error code. */

@@ -4,7 +4,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import pino from "pino";
 import { openCoordinator, type RunningCoordinator } from "../../coordinator/main.ts";
-import { interruptible, note, printResult } from "../output.ts";
+import { ERRORS, type ErrorCode } from "../../shared/errors.ts";
+import { exitCodeOf, interruptible, note, printResult } from "../output.ts";
 import { liveProgress } from "../progress.ts";
 import { readFederationConfig } from "../../coordinator/config.ts";
 
@@ -46,7 +47,7 @@ async function coordinate(options: {
       const reason = await Promise.race([over, interrupted]);
       if (reason !== null) {
         note(`the federation is over: ${reason.message}`);
-        if (reason.code === "ROUND_FAILED") process.exitCode = 1;
+        if (Object.hasOwn(ERRORS, reason.code)) process.exitCode = exitCodeOf(reason.code as ErrorCode);
         // Stopped for good by its operator, nobody need find it here later.
         if (options.exitWhenDone === true || reason.code === "STOPPED") await lastReleaseInstalled(running, signal);
         else await interrupted;

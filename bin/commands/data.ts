@@ -1,10 +1,13 @@
 /** `allulook data check` looks a dataset through; `allulook data generate` writes one of generated rooms. */
 import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse as parseYaml, YAMLParseError } from "yaml";
 import type { z } from "zod";
 import { checkDataset } from "../../client/data/check.ts";
 import { reportText } from "../../client/data/check-text.ts";
+import { loadPlan } from "../../client/plan/approvals.ts";
+import { sitePaths } from "../../client/site-folder.ts";
 import { federationConfig } from "../../shared/config/federation.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
 import { siteConfig } from "../../shared/config/site.ts";
@@ -13,7 +16,7 @@ import { ROOM_LABELS } from "../../simulations/scenarios/labels.ts";
 import { generateRooms } from "../../simulations/scenarios/rooms.ts";
 import { type Scenario, SCENARIOS } from "../../simulations/scenarios/scenario.ts";
 import { writeDataset } from "../../simulations/scenarios/write-dataset.ts";
-import { printResult } from "../output.ts";
+import { note, printResult } from "../output.ts";
 
 export function register(program: Command): void {
   const data = program.command("data").description("look datasets through, or generate one");
@@ -22,10 +25,10 @@ export function register(program: Command): void {
     .description("what is in the data, what is wrong with it, what each head can learn from it")
     .argument("<dir>", "folder with annotations.json, COCO files or plain pictures")
     .option("--federation <file>", "federation.yaml whose labels the data must fit")
-    .option("--site <file>", "site.yaml whose labels.map is applied")
+    .option("--site <file>", "site.yaml whose labels.map is applied; the labels are those of its training plan")
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExit code: 0 no errors, 1 errors in the data, 2 wrong usage.")
-    .addHelpText("after", "\nExample: allulook data check ./data --federation federation.yaml --site site.yaml")
+    .addHelpText("after", "\nExample: allulook data check ./data --site ./hospital-a/site.yaml")
     .action(check);
   data
     .command("generate")
@@ -49,9 +52,14 @@ export function register(program: Command): void {
 async function check(dir: string, options: { federation?: string; site?: string; json?: boolean }): Promise<void> {
   const federation = options.federation === undefined ? null : await readConfig(federationConfig, options.federation);
   const site = options.site === undefined ? null : await readConfig(siteConfig, options.site);
+  const plan = options.site === undefined ? null : await loadPlan(sitePaths(dirname(resolve(options.site))).plan);
+  const labels = federation?.labels ?? plan?.plan.labels ?? null;
+  if (site !== null && labels === null)
+    note("no training plan has come yet, so class names are not compared with the federation's: allulook plan show");
   const report = await checkDataset(dir, {
-    labels: federation?.labels ?? null,
-    map: site?.labels.map ?? {},
+    labels,
+    // Mapped onto labels that are not known, a name would seem wrong.
+    ...(labels !== null && { map: site?.labels.map ?? {} }),
     ...progress("checked"),
   });
   printResult(options.json, report, reportText(report));

@@ -1,12 +1,13 @@
 /** `allulook join`: a site becomes a member of a federation. */
-import { readFile } from "node:fs/promises";
 import { isAbsolute, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { joinFederation } from "../../client/enrol/join.ts";
 import { sitePaths } from "../../client/site-folder.ts";
+import { CodedError } from "../../shared/errors.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
+import { readTextIfAny } from "../../shared/node/files.ts";
 import { fingerprint, readSecretFile } from "../../shared/node/identity.ts";
-import { printResult } from "../output.ts";
+import { note, printResult } from "../output.ts";
 
 interface JoinCommandOptions {
   readonly data: string;
@@ -33,12 +34,14 @@ export function register(program: Command): void {
 async function join(token: string, options: JoinCommandOptions): Promise<void> {
   const crypto = new NodeCrypto();
   const folder = resolve(options.data);
+  const paths = sitePaths(folder);
+  const kept = (await readTextIfAny(paths.config)) !== null;
   const identity = await joinFederation(token, folder, crypto, systemRandom(), {
     ...(options.dataset === undefined ? {} : { data: datasetPath(folder, options.dataset) }),
-    ...(options.ca === undefined ? {} : { ca: await readFile(options.ca, "utf8") }),
+    ...(options.ca === undefined ? {} : { ca: await certificateOf(options.ca) }),
     ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
   });
-  const paths = sitePaths(folder);
+  if (kept) note(`${paths.config} was there before and is left as it is, also its coordinator and its data`);
   const key = Buffer.from(crypto.signingKey(await readSecretFile(paths.signingKey)).publicKey).toString("hex");
   const waits = identity.certificate === null;
   printResult(
@@ -51,6 +54,12 @@ ${waits ? "The authority signs memberships by hand: tell it this key. `allulook 
   allulook plan approve --data ${options.data}
   allulook client --data ${options.data}`,
   );
+}
+
+async function certificateOf(file: string): Promise<string> {
+  const text = await readTextIfAny(file);
+  if (text === null) throw new CodedError("USAGE", `--ca: there is no file ${file}`, { field: "ca", file });
+  return text;
 }
 
 /** Relative to the site folder where it lies inside, so that the folder can be moved as a whole. */

@@ -1,5 +1,6 @@
 /** The operator's commands: making a federation, inviting sites, and looking after the running coordinator. */
 import type { Command } from "commander";
+import type { CoordinatorStatus } from "../../coordinator/create.ts";
 import { askCoordinator, doMemberAction } from "../../coordinator/enrol/admin-client.ts";
 import { readEndpoint, type FederationPaths } from "../../coordinator/enrol/folder.ts";
 import { initFederation, readFederationYaml } from "../../coordinator/enrol/init.ts";
@@ -53,7 +54,10 @@ export function register(program: Command): void {
   for (const [name, description] of [
     ["status", "what the running coordinator is doing"],
     ["pause", "begin no further round; the present one is finished"],
-    ["stop", "end the federation's coordinator in an orderly way"],
+    [
+      "stop",
+      "end the federation for good; Ctrl-C in its terminal only stops the coordinator, which then goes on later",
+    ],
   ] as const) {
     withConfig(program.command(name))
       .description(description)
@@ -171,11 +175,25 @@ async function control(command: string, options: Common, actions: readonly strin
     printResult(options.json, { running: false }, `No coordinator runs on ${paths.root}.`);
     return;
   }
-  const result = answer.result as Record<string, unknown> | null;
-  const lines = Object.entries(result ?? {}).map(([key, value]) => `${key}: ${display(value)}`);
-  printResult(options.json, { running: true, ...result }, lines.length === 0 ? `Done: ${command}.` : lines.join("\n"));
+  const { result } = answer;
+  const text =
+    command === "status" && options.json !== true ? inWords(result as CoordinatorStatus) : `Done: ${command}.`;
+  printResult(options.json, { running: true, ...(result as object | null) }, text);
 }
 
-function display(value: unknown): string {
-  return value !== null && typeof value === "object" ? JSON.stringify(value) : String(value);
+/** What the coordinator is doing, and who is there. */
+export function inWords(status: CoordinatorStatus): string {
+  const { phase, round, attempt, version, completed, paused, reason, clients } = status;
+  const width = Math.max(0, ...clients.map(({ name }) => name.length));
+  const again = attempt > 1 ? `, attempt ${attempt}` : "";
+  return [
+    `${paused ? "paused, " : ""}${round < 0 ? "no round yet" : `round ${round}`}: ${phase}${again}`,
+    ...(reason === null ? [] : [`${reason.code}: ${reason.message}`]),
+    `${completed} rounds completed; newest version ${version}`,
+    ...clients.map(({ name, connected, ready, version: held, progress }) => {
+      const there = connected ? (ready ? "ready" : "connected, not ready") : "away";
+      const steps = progress === null ? "" : `, step ${progress.step} of ${progress.steps}`;
+      return `  ${name.padEnd(width)}  ${there}, ${held < 0 ? "no version" : `version ${held}`}${steps}`;
+    }),
+  ].join("\n");
 }

@@ -4,6 +4,8 @@ import { mkdtemp, rm, stat, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { request } from "undici";
+import { openRoute } from "../../client/transport/route.ts";
 import { openPrismaStore } from "../../coordinator/store/prisma.ts";
 import { measureEngine } from "../../models/engine/measure.ts";
 import { loadEngine } from "../../models/engine/node/load.ts";
@@ -125,7 +127,8 @@ function checkPort(port: number): Promise<Finding> {
   });
 }
 
-async function checkClock(coordinator: string | null): Promise<Finding> {
+/** @param coordinator its address; null: our own clock alone is looked at. */
+export async function checkClock(coordinator: string | null): Promise<Finding> {
   const now = Date.now();
   if (now < EARLIEST) {
     const found = `The clock says ${new Date(now).toISOString()}, which is in the past.`;
@@ -137,9 +140,7 @@ async function checkClock(coordinator: string | null): Promise<Finding> {
   }
   try {
     const sent = Date.now();
-    const response = await fetch(coordinator, { method: "HEAD", signal: AbortSignal.timeout(10_000) });
-    const theirs = Date.parse(response.headers.get("date") ?? "");
-    if (Number.isNaN(theirs)) throw new Error(`${coordinator} tells no time`);
+    const theirs = await timeAt(new URL(coordinator));
     // The header has whole seconds, rounded down: half a second more on average.
     const apart = Math.round((theirs + 500 - (sent + Date.now()) / 2) / 1000);
     const found = `The clock is ${Math.abs(apart)} s ${apart > 0 ? "behind" : "ahead of"} the coordinator's.`;
@@ -147,6 +148,21 @@ async function checkClock(coordinator: string | null): Promise<Finding> {
     return { check: "clock", level: "problem", found, remedy: "Set both clocks (NTP): signatures carry times." };
   } catch (error) {
     return problem("clock", error, "Check the coordinator's address and the way there (proxy, firewall).");
+  }
+}
+
+/** What time it is there, asked by the way that clients take: through the site's proxy, if it has one. */
+async function timeAt(url: URL): Promise<number> {
+  const { dispatcher, agent } = openRoute(url, {});
+  try {
+    const { headers, body } = await request(url, { method: "HEAD", dispatcher, signal: AbortSignal.timeout(10_000) });
+    await body.dump();
+    const time = Date.parse(String(headers["date"]));
+    if (Number.isNaN(time)) throw new Error(`${url.href} tells no time`);
+    return time;
+  } finally {
+    await dispatcher.destroy();
+    agent?.destroy();
   }
 }
 

@@ -5,7 +5,7 @@ import type { Distillation } from "../../shared/config/distillation.ts";
 import type { OwnModel } from "../../shared/config/own-model.ts";
 import { layerCounts } from "../../shared/config/topology.ts";
 import { modelTitle } from "../../shared/config/models.ts";
-import { noiseOf, plannedEpsilon } from "../../shared/privacy/plan.ts";
+import { noiseOf, plannedEpsilon, stepsPerRound } from "../../shared/privacy/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { planRefusals, unaccountablePart } from "../policy/plan-policy.ts";
 
@@ -38,7 +38,7 @@ function whatIsTrained(plan: TrainingPlan): string[] {
   ].filter((head) => head !== null);
   const work =
     training.localEpochs === undefined
-      ? `${training.localSteps ?? "the default number of"} steps`
+      ? `${stepsPerRound(training, 0)} steps`
       : `${training.localEpochs} passes over the data`;
   return [
     `The model ${modelTitle(model)} of the federation "${plan.federation}" learns to ${heads.join(", ")}.`,

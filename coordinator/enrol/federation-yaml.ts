@@ -30,7 +30,7 @@ authority: ${authority}
 model:
   name: allulook4
   preset: nano # nano | tiny | small | base
-  # What it begins with: weights that ship with allulook (nano), trained on generated pictures; or init: random, or
+  # What it begins with: weights that ship with allulook (nano, tiny), trained on generated pictures; or init: random, or
   # the folder of a release to go on from, such as init: ./base/releases/5.
 
 # The label space of all sites; each site maps its own names onto it.
@@ -77,6 +77,8 @@ privacy: { unit: none }
 
 release: { every: 1, dtype: int8, maxDrop: 0.01, keyframeEvery: 10 }
 
+# What each site holds out to score versions with. contiguous: its last files, where their order is time; stratified: a
+# share of every scene class, for stills, whose files may be sorted by class.
 evaluation: { every: 1, holdout: 0.2, split: contiguous }
 `;
 }

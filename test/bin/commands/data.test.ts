@@ -1,8 +1,13 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { Command } from "commander";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { register } from "../../../bin/commands/data.ts";
 import { reportError } from "../../../bin/output.ts";
+import { storePlan } from "../../../client/plan/approvals.ts";
+import { sitePaths } from "../../../client/site-folder.ts";
+import { parseFederationConfig } from "../../../coordinator/config.ts";
+import { planOf, planText } from "../../../shared/config/plan.ts";
 import { folderWith, gray, picture } from "../../fakes/dataset-folder.ts";
 
 /** Runs `allulook data …` in this process; stdout and exit code. */
@@ -57,6 +62,19 @@ describe("allulook data check", () => {
     const { out, code } = await data("check", dir, ...files, "--json");
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ ok: true, inferredLabels: false, labels: { detection: ["cat", "dog"] } });
+  });
+
+  test("with a site's file alone, the labels are those of the training plan that has come to it", async () => {
+    const dir = await pets();
+    const words = ["check", dir, "--site", join(dir, "site.yaml"), "--json"];
+    expect(JSON.parse((await data(...words)).out)).toMatchObject({ ok: true, inferredLabels: true });
+    const text = planText(planOf(parseFederationConfig(federation).config));
+    await storePlan(sitePaths(dir).plan, text, 0);
+    expect(JSON.parse((await data(...words)).out)).toMatchObject({ ok: true, labels: { detection: ["cat", "dog"] } });
+    await writeFile(join(dir, "site.yaml"), "coordinator: https://fl.example.org\n");
+    const unmapped = await data(...words);
+    expect(unmapped.code).toBe(1);
+    expect(unmapped.out).toContain("DATA_UNKNOWN_CLASS");
   });
 
   test("1 when a class is unknown, and the text says which", async () => {
