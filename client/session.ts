@@ -10,7 +10,7 @@ import type { Session } from "../shared/secagg/session.ts";
 import { COORDINATOR, parsePayload } from "../shared/secagg/signed.ts";
 import type { SiteCopy } from "../shared/transcript/copy.ts";
 import type { ClientMessage, CoordinatorMessage } from "../shared/wire/messages.ts";
-import { checkHours } from "./policy/round-policy.ts";
+import { checkClip, checkHours } from "./policy/round-policy.ts";
 import { Attempt } from "./session/attempt.ts";
 import { Judge, type Begin, type Ended } from "./session/judge.ts";
 import { openSum } from "./session/open-sum.ts";
@@ -146,6 +146,7 @@ export class ClientSession {
       const current = this.#planning.current;
       if (current === null) throw new CodedError("POLICY_NOT_APPROVED", "this site has approved no plan yet");
       const session = this.#judge.admit(message, current.configHash);
+      checkClip(current.plan, session);
       checkHours(policy, now());
       const attempt = this.#attempt(current, session, message);
       // One at a time for each purpose: another is a sign that the coordinator has given up the one before.

@@ -5,6 +5,7 @@ import { updatesNeeded } from "../shared/config/aggregation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { isCoded } from "../shared/errors.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
+import { atClip } from "../shared/privacy/private-fixed-point.ts";
 import { verifyRevocationList, type Trust } from "../shared/secagg/certificate.ts";
 import { graphRule } from "../shared/secagg/sharing-graph.ts";
 import { sessionId } from "../shared/secagg/session.ts";
@@ -284,7 +285,9 @@ class Desks {
       trust: () => this.#trust(),
       keyOf: (name: ClientName) => this.#keyOf(name),
     };
-    const robustness = sum.session.purpose === "training" ? this.#robustness : null;
+    const { purpose, clipNorm } = sum.session;
+    const { rules } = this.#robustness;
+    const robustness = purpose === "training" ? { ...this.#robustness, rules: atClip(rules, clipNorm) } : null;
     const desk = new SumDesk(own, { ...sum.session, sid: sum.sid }, shape, robustness);
     this.#desk = { sid: sum.sid, desk };
     return desk;

@@ -4,7 +4,7 @@ import { invalidField } from "../shared/config/parse.ts";
 import { isCoded } from "../shared/errors.ts";
 import { checkAccountable } from "../shared/privacy/accountable.ts";
 import { leastNoise, type Use } from "../shared/privacy/mechanism.ts";
-import { plannedUses, roundMechanism } from "../shared/privacy/plan.ts";
+import { plannedUses, privateGrid } from "../shared/privacy/plan.ts";
 
 /** Throws CONFIG_INVALID, CONFIG_HEADROOM. @returns the configuration with the noise filled in */
 export function withPrivacy(config: FederationConfig): FederationConfig {
@@ -21,7 +21,7 @@ export function withPrivacy(config: FederationConfig): FederationConfig {
   }
   const made = { ...config, privacy: { ...written, ...(derived !== undefined && { noise: derived }) } };
   // The integers must fit with this very noise.
-  roundMechanism(made);
+  if (privacy.unit === "client") privateGrid(made);
   return made;
 }
 

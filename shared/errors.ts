@@ -83,6 +83,7 @@ export const ERRORS = {
   PRIVACY_MODEL: "The model mixes the examples of a batch, so that single ones cannot be protected; use another one.",
   SESSION_SIGNATURE: "An invitation is not signed by the coordinator this site has joined; the site refuses it.",
   SESSION_PLAN: "An invitation is for another federation or plan than the one approved here; the site refuses it.",
+  SESSION_CLIP: "An invitation clips updates to another norm than the approved plan allows; the site refuses it.",
   SESSION_SPLIT_VIEW: "The coordinator tells two stories of the last session; compare transcripts with other sites.",
   ATTEMPT_OVER: "The attempt has ended; the client waits for the next.",
   SITE_LOCKED: "Another process uses this site folder; stop it first.",

@@ -5,6 +5,8 @@ import type { Distillation } from "../../shared/config/distillation.ts";
 import type { OwnModel } from "../../shared/config/own-model.ts";
 import { layerCounts } from "../../shared/config/topology.ts";
 import { modelTitle } from "../../shared/config/models.ts";
+import type { AdaptiveClip } from "../../shared/config/privacy.ts";
+import { adaptiveClip } from "../../shared/privacy/adaptive-clip.ts";
 import { noiseOf, plannedEpsilon, stepsPerRound } from "../../shared/privacy/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { planRefusals, unaccountablePart } from "../policy/plan-policy.ts";
@@ -141,12 +143,19 @@ function privacyWords(plan: TrainingPlan): string[] {
       : plan.secureAggregation.mode === "off"
         ? `Differential privacy for every whole site, by noise (${noise}) that the coordinator is trusted to add`
         : `Differential privacy for every whole site, by noise (${noise} in the sum) of which every site adds a part`;
+  const adaptive = adaptiveClip(privacy);
   return [
     `${whose}: all rounds together cost at most epsilon ${cost.toFixed(2)} at delta ${delta}. Noise is not seeded.`,
+    ...(adaptive === null ? [] : [clipWords(adaptive)]),
     privacy.scores === "none"
       ? "Scores on held-out pictures do not leave this site."
       : "Scores on held-out pictures leave without noise: this protection is not for them.",
   ];
+}
+
+function clipWords({ quantile, min, max }: AdaptiveClip): string {
+  const share = `${Math.round(100 * quantile)} %`;
+  return `How long a change may be is set anew each round, between ${min} and ${max}, so that about ${share} of the sites' are shorter; each site says, in the sum and with noise, whether its own is.`;
 }
 
 function howProtected(plan: TrainingPlan): string[] {

@@ -2,8 +2,9 @@
 import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { checkTopology } from "../../shared/config/topology.ts";
+import { longestClip } from "../../shared/privacy/adaptive-clip.ts";
 import { checkAccountable } from "../../shared/privacy/accountable.ts";
-import { noiseNeeded, plannedEpsilon, roundMechanism } from "../../shared/privacy/plan.ts";
+import { noiseNeeded, plannedEpsilon, privateGrid, roundMechanism } from "../../shared/privacy/plan.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import { COMPLETE_UP_TO } from "../../shared/secagg/sharing-graph.ts";
 
@@ -93,6 +94,13 @@ function privacyRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError[] {
     const words = `policy.privacy.delta: this site counts epsilon at delta ${delta} at most; the plan has ${got}`;
     refusals.push(new CodedError("POLICY_PRIVACY", words, { field: "policy.privacy.delta", expected: delta, got }));
   }
+  const { maxClipNorm } = policy.privacy;
+  const longest = plan.privacy.unit === "client" ? longestClip(plan.privacy) : null;
+  if (maxClipNorm !== null && longest !== null && longest > maxClipNorm) {
+    const field = "policy.privacy.maxClipNorm";
+    const words = `${field}: this site lets updates of ${maxClipNorm} through; the plan clips to ${longest} at most`;
+    refusals.push(new CodedError("POLICY_PRIVACY", words, { field, expected: maxClipNorm, got: longest }));
+  }
   const unaccountable = unaccountablePart(plan);
   if (unaccountable !== null) return [...refusals, unaccountable];
   const planned = policy.privacy.maxEpsilon === null ? null : plannedEpsilon(plan);
@@ -111,7 +119,8 @@ export function unaccountablePart(plan: TrainingPlan): CodedError | null {
   try {
     checkAccountable(plan);
     // The integers must fit with this very noise.
-    roundMechanism(plan, noiseNeeded(plan.privacy));
+    if (plan.privacy.unit === "client") privateGrid(plan);
+    else roundMechanism(plan, noiseNeeded(plan.privacy));
     return null;
   } catch (error) {
     if (!isCoded(error)) throw error;

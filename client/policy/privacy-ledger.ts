@@ -77,7 +77,7 @@ export function checkBudget(
   terms: Pick<PrivacyTerms, "privacy">,
   next: Mechanism,
   spent: readonly Spending[],
-  { maxEpsilon, delta }: SitePolicy["privacy"],
+  { maxEpsilon, delta }: Pick<SitePolicy["privacy"], "maxEpsilon" | "delta">,
 ): void {
   const { privacy } = terms;
   if (privacy.unit === "none") return;

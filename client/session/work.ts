@@ -3,8 +3,9 @@ import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
-import { noiseNeeded, noisyGrid, type NoisyGrid } from "../../shared/privacy/plan.ts";
-import { privateFixedPoint } from "../../shared/privacy/private-fixed-point.ts";
+import { adaptiveClip, firstClip } from "../../shared/privacy/adaptive-clip.ts";
+import { privateGrid, type PrivateGrid } from "../../shared/privacy/plan.ts";
+import { atClip, privateFixedPoint } from "../../shared/privacy/private-fixed-point.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Fallback } from "../../shared/quantize/dtype.ts";
 import { deriveModel } from "../../shared/quantize/model.ts";
@@ -54,7 +55,7 @@ export class Work {
   readonly #options: WorkOptions;
   readonly #rules: UpdateRules;
   /** Of client-level privacy, else null. */
-  readonly #grid: NoisyGrid | null;
+  readonly #grid: PrivateGrid | null;
   readonly #evaluation: EvaluationLayout;
   #training: Training | null = null;
   #progress: TrainingProgress | null = null;
@@ -69,10 +70,14 @@ export class Work {
     const cohortMax = plan.schedule.cohort.max;
     const { layout, statistics } = place.trainer;
     const { privacy } = plan;
-    this.#grid = gridOf(plan);
-    const clipNorm = privacy.unit === "client" ? privacy.clipNorm : plan.clip.norm;
+    this.#grid = privacy.unit === "client" ? privateGrid(plan) : null;
+    const clipBit = adaptiveClip(privacy) !== null;
+    const clipNorm = privacy.unit === "client" ? firstClip(privacy) : plan.clip.norm;
     this.#rules = {
-      layout: trainingLayout({ wordBits, cohortMax, coordinates: layout.length }, scales(plan.strategy) ? [SHARE] : []),
+      layout: trainingLayout(
+        { wordBits, cohortMax, coordinates: layout.length, clipBit },
+        scales(plan.strategy) ? [SHARE] : [],
+      ),
       fixed:
         this.#grid === null || clipNorm === null
           ? fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: plan.clip.coordinate })
@@ -176,10 +181,11 @@ export class Work {
     const update = { delta, examples, examplesSeen, lossSum: meanLoss * examplesSeen, scaling };
     const room = await this.#room(signal);
     await this.#spend(session);
+    const rules = atClip(this.#rules, session.clipNorm);
     const { words } =
       this.#grid === null
-        ? encodeUpdate(this.#rules, layout, update, room)
-        : encodePrivately(this.#rules, layout, update, { grid: this.#grid, random: this.#ownNoise() }, room);
+        ? encodeUpdate(rules, layout, update, room)
+        : encodePrivately(rules, layout, update, { grid: this.#grid, random: this.#ownNoise() }, room);
     if (this.#training !== null) this.#training.handedOut = true;
     if (!this.#options.keepResult) this.forgetTraining();
     return words;
@@ -273,10 +279,6 @@ export class Work {
     const quantized = await this.scoreModel(scored, fallbacks, model, signal);
     return encodeEvaluation(this.#evaluation, { reference, quantized });
   }
-}
-
-function gridOf(plan: TrainingPlan): NoisyGrid | null {
-  return plan.privacy.unit === "client" ? noisyGrid(plan, noiseNeeded(plan.privacy)) : null;
 }
 
 /** The result, or the signal's reason when that comes first; the work itself goes on. */

@@ -1,12 +1,13 @@
 /**
  * The client half of client-level privacy: clip, round, make sure of the norm of the integers, add discrete Gaussian noise
- * (Kairouz, Liu, Steinke 2021). Every client weighs the same; counts and losses, which have no noise, stay here.
+ * (Kairouz, Liu, Steinke 2021). Every client weighs the same; counts and losses, which have no noise, stay here. Where the
+ * clipping norm adapts, one coordinate more says whether the update was within it.
  */
 import { CodedError } from "../../shared/errors.ts";
 import type { ParamLayout } from "../../shared/params/layout.ts";
 import { clipFactor } from "../../shared/privacy/clip.ts";
 import { discreteGaussian } from "../../shared/privacy/discrete-gaussian.ts";
-import type { NoisyGrid } from "../../shared/privacy/plan.ts";
+import type { PrivateGrid } from "../../shared/privacy/plan.ts";
 import { SecureNumbers } from "../../shared/privacy/secure-numbers.ts";
 import { encodeCoordinates, signedView } from "../../shared/quantize/fixed-point.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -19,26 +20,29 @@ export function encodePrivately(
   rules: UpdateRules,
   params: ParamLayout,
   update: Pick<LocalUpdate, "delta">,
-  { grid, random }: { readonly grid: NoisyGrid; readonly random: SecureRng | null },
+  { grid, random }: { readonly grid: PrivateGrid; readonly random: SecureRng | null },
   words: Words = newWords(rules.layout.wordBits, rules.layout.words),
 ): EncodedUpdate {
   const { layout, fixed, clipNorm } = rules;
   const norm = checkUpdate(update.delta, params);
-  if (layout.weightAt === null) throw new Error("an update has a weight");
+  const { weightAt, clipBitAt } = layout;
+  if (weightAt === null) throw new Error("an update has a weight");
   let factor = clipFactor(norm, clipNorm);
   let clipped = encodeCoordinates(fixed, update.delta, 1, factor, words);
   const values = signedView(words.subarray(0, layout.coordinates));
   // Rounding may have made it longer than what the noise is for.
-  for (let length = normOf(values); length > grid.sensitivity; length = normOf(values)) {
-    factor *= (grid.sensitivity / length) * (1 - 2 ** -20);
+  for (let length = normOf(values); length > grid.update; length = normOf(values)) {
+    factor *= (grid.update / length) * (1 - 2 ** -20);
     if (factor === 0) throw new CodedError("UPDATE_NOT_FINITE", "the update cannot be clipped", { norm });
     clipped = encodeCoordinates(fixed, update.delta, 1, factor, words);
   }
+  if (clipBitAt !== null) words[clipBitAt] = clipNorm === null || norm <= clipNorm ? grid.bit : -grid.bit;
   if (random !== null) {
     const sample = discreteGaussian(new SecureNumbers(random), grid.stddev);
     for (let i = 0; i < values.length; i++) words[i] = (values[i] as number) + sample();
+    if (clipBitAt !== null) words[clipBitAt] = (words[clipBitAt] as number) + sample();
   }
-  words[layout.weightAt] = 1;
+  words[weightAt] = 1;
   writeStatistics(layout, Object.fromEntries(layout.statistics.map((name) => [name, 0])), words);
   return { words, weight: 1, norm, clipped };
 }

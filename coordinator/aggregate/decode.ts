@@ -4,7 +4,7 @@
  */
 import { CodedError } from "../../shared/errors.ts";
 import { l2Norm } from "../../shared/privacy/clip.ts";
-import type { NoisyGrid } from "../../shared/privacy/plan.ts";
+import type { PrivateGrid } from "../../shared/privacy/plan.ts";
 import { decodeMean, signedView, type FixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
 import { SHARE } from "../../shared/strategies/scaling.ts";
@@ -20,7 +20,7 @@ export interface AggregateRules {
 
 /** A sum with noise, and the mean that is made of it. */
 interface NoisyMean {
-  readonly grid: NoisyGrid;
+  readonly grid: PrivateGrid;
   /** Clients that the sum is divided by, however many are in it. */
   readonly denominator: number;
   /** Where the coordinator is trusted, the noise of one coordinate of the sum; null where the clients have added theirs. */
@@ -41,6 +41,11 @@ export interface Aggregate {
   readonly loss: number;
   /** The sum that a strategy which scales updates goes by; 0 where none does. */
   readonly totalShare: number;
+  /**
+   * Share of the survivors whose update was within the clipping norm, with noise: it may lie outside [0, 1]. Null where
+   * the norm is fixed.
+   */
+  readonly shareWithinClip: number | null;
 }
 
 /**
@@ -70,6 +75,7 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
       got: norm,
     });
   }
+  const shareWithinClip = noisy === undefined ? null : withinClip(layout, sum, noisy, totalWeight);
   const statistics = readStatistics(layout, sum);
   const { clipped = 0, examples = 0, examplesSeen = 0 } = statistics;
   return {
@@ -81,6 +87,7 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
     examplesSeen,
     loss: readReal(statistics, "loss") / Math.max(1, examplesSeen),
     totalShare: readReal(statistics, SHARE),
+    shareWithinClip,
   };
 }
 
@@ -93,6 +100,15 @@ function noisyMean(
   const mean = new Float32Array(sums.length);
   for (let i = 0; i < sums.length; i++) mean[i] = ((sums[i] as number) + (sample?.() ?? 0)) / divisor;
   return mean;
+}
+
+/** Every client sent its bit as plus or minus `grid.bit`; every client weighs 1. */
+function withinClip(layout: VectorLayout, sum: Words, { grid, sample }: NoisyMean, clients: number): number | null {
+  const { clipBitAt } = layout;
+  if (clipBitAt === null) return null;
+  const bits = signedView(sum.subarray(clipBitAt, clipBitAt + 1));
+  checkRange(bits, grid.bit * clients + grid.tail);
+  return 0.5 + ((bits[0] as number) + (sample?.() ?? 0)) / (2 * grid.bit * clients);
 }
 
 function checkRange(sums: Int32Array | Int16Array, largest: number): void {

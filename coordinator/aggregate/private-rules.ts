@@ -1,7 +1,8 @@
 /** The coordinator's half of client-level privacy, as the plan has it. Its other half is `client/update/encode-private.ts`. */
 import { systemRandom } from "../../shared/node/crypto.ts";
 import { discreteGaussian } from "../../shared/privacy/discrete-gaussian.ts";
-import { noiseNeeded, noisyGrid, type PrivacyTerms } from "../../shared/privacy/plan.ts";
+import { firstClip } from "../../shared/privacy/adaptive-clip.ts";
+import { denominatorOf, privateGrid, type PrivacyTerms } from "../../shared/privacy/plan.ts";
 import { SecureNumbers } from "../../shared/privacy/secure-numbers.ts";
 import { privateFixedPoint } from "../../shared/privacy/private-fixed-point.ts";
 import type { VectorLayout } from "../../shared/secagg/vector-layout.ts";
@@ -11,9 +12,11 @@ import type { AggregateRules } from "./decode.ts";
 export function privateRules(config: PrivacyTerms, layout: VectorLayout): AggregateRules | null {
   const { privacy, secureAggregation, schedule } = config;
   if (privacy.unit !== "client") return null;
-  const grid = noisyGrid(config, noiseNeeded(privacy));
+  const grid = privateGrid(config);
   const { wordBits, mode } = secureAggregation;
-  const { clipNorm, denominator = schedule.cohort.min } = privacy;
+  // Where it adapts, that of the first round: `atClip` has the others.
+  const clipNorm = firstClip(privacy);
+  const denominator = denominatorOf(privacy, schedule);
   const sample = mode === "off" ? discreteGaussian(new SecureNumbers(systemRandom()), grid.stddev) : null;
   return {
     layout,

@@ -3,6 +3,7 @@
  * became of the attempt. Part of the durable state, by mechanism, so that a plan that was changed forgets nothing.
  */
 import type { FederationConfig } from "../../shared/config/federation.ts";
+import { adaptiveClip, clipOfRound } from "../../shared/privacy/adaptive-clip.ts";
 import { epsilonOf, type Mechanism, type Use } from "../../shared/privacy/mechanism.ts";
 import { budgetOf, roundMechanism } from "../../shared/privacy/plan.ts";
 import type { Reason, Sum, SumComplete } from "./state.ts";
@@ -15,6 +16,8 @@ export interface PrivacyRules {
   readonly mechanism: string;
   readonly delta: number;
   readonly budget: number;
+  /** To which a round clips, after one that left `held`; undefined where that is fixed. */
+  clipNorm(held: number | undefined): number | undefined;
   /** Epsilon of what was spent, and `more` rounds of this plan. */
   epsilon(spent: Spent, more: number): number;
 }
@@ -35,7 +38,9 @@ export function privacyRules(config: FederationConfig): PrivacyRules | null {
     known.set(key, found);
     return found;
   };
-  return { mechanism: text, delta: privacy.delta, budget, epsilon };
+  const adaptive = adaptiveClip(privacy);
+  const clipNorm = (held: number | undefined) => (adaptive === null ? undefined : clipOfRound(adaptive, held));
+  return { mechanism: text, delta: privacy.delta, budget, clipNorm, epsilon };
 }
 
 /** With what a session that has ended cost: whatever came of it, a vector that came had left its site. */

@@ -18,6 +18,8 @@ export interface RoundReport {
   /** L2 norm of the mean delta, and the share of clipped coordinates. */
   readonly deltaNorm: number | null;
   readonly clippedShare: number | null;
+  /** To which updates were clipped, where the norm adapts. */
+  readonly clipNorm?: number;
   /** Spent by all rounds so far; null without differential privacy. */
   readonly epsilon: number | null;
   /** Clients left out, and why. */
@@ -49,6 +51,7 @@ export function roundReport(
     bytes,
     deltaNorm: totals?.deltaNorm ?? null,
     clippedShare: totals?.clippedShare ?? null,
+    ...(totals?.clipNorm !== undefined && { clipNorm: totals.clipNorm }),
     epsilon,
     excluded: Object.entries(facts.excluded as Record<string, Exclusion>).map(([client, { code, message }]) => ({
       client,

@@ -165,6 +165,8 @@ interface TrainingTotals {
   /** L2 norm of the mean delta. */
   readonly deltaNorm: number;
   readonly clippedShare: number;
+  /** To which updates were clipped, where the norm adapts. */
+  readonly clipNorm?: number;
 }
 
 /** What an evaluation says, for the report and for the release: scores of R and of `model/`, each null when unknown. */
@@ -248,6 +250,8 @@ export interface FederationState {
   readonly released: { readonly version: number; readonly manifestHash: Sha256 } | null;
   /** Blobs with params and optimizer state S, newest first; the one before the newest is kept for audits. */
   readonly serverStates: readonly Sha256[];
+  /** What the last step left for the next round to clip to, as the newest of them says, too; left out where it is fixed. */
+  readonly clipNorm?: number;
   /** The blob with the sum of the last step, kept for audits where `options.keepSum` says so; null before the first. */
   readonly lastSum: Sha256 | null;
   readonly transcriptDigest: Sha256;
@@ -277,6 +281,7 @@ export interface Terms {
   readonly revoked: RevocationList | null;
   readonly enough?: number;
   readonly privacy?: string;
+  readonly clipNorm?: number;
 }
 
 interface At {
@@ -311,6 +316,8 @@ export type DurableEvent =
       /** SHA-256 of the chain link's canonical JSON. */
       link: Sha256;
       serverState: Sha256;
+      /** Of the next round, where it adapts. */
+      clipNorm?: number;
       /** SHA-256 of the sum's words. */
       sum: Sha256;
       totals: TrainingTotals;

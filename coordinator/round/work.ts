@@ -13,6 +13,8 @@ import { scales, SHARE } from "../../shared/strategies/scaling.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { canonicalBytes } from "../../shared/params/layout.ts";
+import { adaptiveClip } from "../../shared/privacy/adaptive-clip.ts";
+import { atClip } from "../../shared/privacy/private-fixed-point.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
 import { evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
 import { HEAD_SCORE, HEADS, type Metrics } from "../../shared/release/scores.ts";
@@ -43,7 +45,8 @@ export function shapesOf(
 ): Shapes {
   const { wordBits, maxWeight } = config.secureAggregation;
   const cohortMax = config.schedule.cohort.max;
-  const layout = trainingLayout({ wordBits, cohortMax, coordinates }, scales(config.strategy) ? [SHARE] : []);
+  const clipBit = adaptiveClip(config.privacy) !== null;
+  const layout = trainingLayout({ wordBits, cohortMax, coordinates, clipBit }, scales(config.strategy) ? [SHARE] : []);
   return {
     training: privateRules(config, layout) ?? {
       layout,
@@ -85,19 +88,25 @@ export class Work {
       const keptSum = this.#keepSum(total.words);
       // Where the work fails before, nobody waits for it.
       keptSum.catch(() => undefined);
-      const aggregate = decodeAggregate(this.#shapes.training, total.words, total.survivors.length);
+      const { clipNorm } = sum.session;
+      const survivors = total.survivors.length;
+      const aggregate = decodeAggregate(atClip(this.#shapes.training, clipNorm), total.words, survivors);
       if (config.transcripts.keepInputs > 0) await this.#keepParent(sum);
       const before = await this.#serverState(state.serverStates[0] as Sha256);
-      const after = takeStep(config.strategy, before, aggregate, total.survivors.length);
+      const after = takeStep(config, before, aggregate, { survivors, clipNorm });
       const [serverState, { version, link }] = await Promise.all([
         this.#keep(after),
         chain.commit(sum.version + 1, after.params),
       ]);
       const { totalWeight, examples, examplesSeen, loss, norm, clippedShare } = aggregate;
       const told = config.privacy.unit === "none" ? loss : null;
-      const totals = { weight: totalWeight, examples, examplesSeen, loss: told, deltaNorm: norm, clippedShare };
+      const totals = {
+        ...{ weight: totalWeight, examples, examplesSeen, loss: told, deltaNorm: norm, clippedShare },
+        ...(clipNorm !== undefined && { clipNorm }),
+      };
       const { rejected } = total;
-      const made = { version, paramsHash: link.paramsHash, link: hashOf(link), serverState };
+      const next = after.clipNorm === undefined ? {} : { clipNorm: after.clipNorm };
+      const made = { version, paramsHash: link.paramsHash, link: hashOf(link), serverState, ...next };
       return { type: "committed", sid: sum.sid, ...made, sum: await keptSum, totals, rejected };
     } catch (error) {
       return { type: "sum-failed", sid: sum.sid, reason: wrongSum(error) };

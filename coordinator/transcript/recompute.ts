@@ -15,6 +15,8 @@ import { hashOf, hashOfText } from "../../shared/canonical.ts";
 import { readPlan, type TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { ClientName } from "../../shared/ids.ts";
+import { adaptiveClip, clipOfRound } from "../../shared/privacy/adaptive-clip.ts";
+import { atClip } from "../../shared/privacy/private-fixed-point.ts";
 import { canonicalBytes, layoutOf, paramsFromBytes, type ParamLayout } from "../../shared/params/layout.ts";
 import { encodeUpdate } from "../../shared/quantize/update.ts";
 import { checkLink } from "../../shared/release/link.ts";
@@ -136,12 +138,19 @@ class Evidence {
     const plan = this.#known(this.#plan);
     const layout = this.#known(this.#layout);
     const { training } = shapesOf(plan, layout.length, 0);
-    const aggregate = decodeAggregate(training, this.#known(this.#words), survivors.length);
+    const { clipNorm } = this.#checked.session;
+    const aggregate = decodeAggregate(atClip(training, clipNorm), this.#known(this.#words), survivors.length);
     const before = await this.#bytes("before.state");
     if (sha256Of(this.#crypto, before) !== commit.serverStateBefore) {
       wrong("before.state", "it is not the server state that the transcript begins with");
     }
-    this.#after = takeStep(plan.strategy, decodeServerState(before, layout.length), aggregate, survivors.length);
+    const state = decodeServerState(before, layout.length);
+    const adaptive = adaptiveClip(plan.privacy);
+    const clip = adaptive === null ? undefined : clipOfRound(adaptive, state.clipNorm);
+    if (clip !== clipNorm) {
+      wrong("session.clipNorm", `the round clipped to ${clipNorm}, the state before it and the plan say ${clip}`);
+    }
+    this.#after = takeStep(plan, state, aggregate, { survivors: survivors.length, clipNorm });
     const got = sha256Of(this.#crypto, encodeServerState(this.#after));
     if (got === commit.serverState) return;
     const said = short(commit.serverState);

@@ -15,6 +15,23 @@ const shared = {
   scores: z.enum(["none", "exact"]).default("none"),
 };
 
+const clipNorm = z.number().positive().max(1e6);
+
+/** A clipping norm that follows a quantile of the updates' norms (shared/privacy/adaptive-clip.ts). */
+const adaptiveClip = z.strictObject({
+  /** Share of the cohort whose updates should be no longer than the norm. */
+  quantile: z.number().gt(0).lt(1).default(0.5),
+  /** Each round multiplies the norm by e^(rate (quantile - share that was no longer)). */
+  rate: z.number().positive().max(2).default(0.2),
+  /** Of the first round. */
+  from: clipNorm.default(1),
+  min: clipNorm.default(0.001),
+  max: clipNorm.default(100),
+  /** Standard deviation of the noise on the count of those; what follows from cohort and noise unless given. */
+  bitNoise: z.number().positive().max(1e6).optional(),
+});
+export type AdaptiveClip = z.infer<typeof adaptiveClip>;
+
 export const privacy = z.discriminatedUnion("unit", [
   z.strictObject({ unit: z.literal("none") }),
   /** One picture: DP-SGD at the sites, which need trust nobody with it. */
@@ -22,7 +39,7 @@ export const privacy = z.discriminatedUnion("unit", [
     unit: z.literal("example"),
     ...shared,
     /** L2 norm of one example's gradient. */
-    clipNorm: z.number().positive().max(1e6).default(1),
+    clipNorm: clipNorm.default(1),
     /** A site with fewer training examples takes no part: a step would show too much of each. */
     minExamples: z.int().min(1).default(100),
   }),
@@ -31,7 +48,7 @@ export const privacy = z.discriminatedUnion("unit", [
     unit: z.literal("client"),
     ...shared,
     /** L2 norm of one client's delta. */
-    clipNorm: z.number().positive().max(1e6).default(1),
+    clipNorm: z.union([clipNorm, z.strictObject({ adaptive: adaptiveClip.prefault({}) })]).default(1),
     /** Survivors that may tell the coordinator what noise they added. */
     colluders: z.int().min(0).max(10_000).default(0),
     /** Sites that the mean is divided by, however many take part; schedule.cohort.min unless given. */

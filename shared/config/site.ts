@@ -38,6 +38,8 @@ export const sitePolicy = z.strictObject({
       maxEpsilon: z.number().positive().nullable().default(null),
       /** What maxEpsilon is counted at, or at the plan's delta where that is smaller; plans with a larger one are refused. */
       delta: z.number().min(1e-10).max(0.1).default(1e-5),
+      /** Longest update that a plan which protects whole sites may let through (its clipNorm, or max of it); null: any. */
+      maxClipNorm: z.number().positive().nullable().default(null),
     })
     .prefault({}),
   models: z.array(z.string().min(1)).min(1).default(["allulook4"]),

@@ -4,6 +4,7 @@
  */
 import type { FederationConfig } from "../config/federation.ts";
 import { invalidField } from "../config/parse.ts";
+import { adaptiveClip } from "./adaptive-clip.ts";
 
 /** What decides it; a training plan has all of it. */
 export type AccountableTerms = Pick<
@@ -50,6 +51,11 @@ function checkClient({ privacy, schedule, secureAggregation, aggregation, clip }
   const { groups, mode } = secureAggregation;
   if (groups !== null) throw invalidField("secureAggregation.groups", `null, ${why}`, `groups of ${groups.size}`);
   if (clip.norm !== null) throw invalidField("clip.norm", "null, as privacy.clipNorm is the bound", clip.norm);
+  const adaptive = adaptiveClip(privacy);
+  if (adaptive !== null && !(adaptive.min <= adaptive.from && adaptive.from <= adaptive.max)) {
+    const { min, max, from } = adaptive;
+    throw invalidField("privacy.clipNorm.adaptive.from", `between min (${min}) and max (${max})`, from);
+  }
   const { colluders } = privacy;
   if (mode !== "off" && colluders > schedule.minSurvivors - 2) {
     // One client alone would bear all the noise, and know it.

@@ -5,6 +5,7 @@
 import type { FederationConfig } from "../config/federation.ts";
 import type { WordBits } from "../secagg/mask.ts";
 import { CodedError } from "../errors.ts";
+import { adaptiveClip, bitNoiseOf, splitSensitivity, type ClipSplit } from "./adaptive-clip.ts";
 import { epsilonOf, type Mechanism, type Use } from "./mechanism.ts";
 
 /** The parts of the configuration that decide it; a training plan has all of them. */
@@ -75,6 +76,25 @@ export function noisyGrid(
     );
   }
   return { sensitivity, stddev, clients, tail: masked ? TAIL * stddev * Math.sqrt(max) : 0 };
+}
+
+/** The integers, and what update and bit have of them: all of it is the update's where the clipping norm is fixed. */
+export interface PrivateGrid extends NoisyGrid, ClipSplit {}
+
+/** The integers of the plan's own noise. Throws CONFIG_HEADROOM, CONFIG_INVALID, POLICY_PRIVACY. */
+export function privateGrid(terms: Pick<PrivacyTerms, "privacy" | "secureAggregation" | "schedule">): PrivateGrid {
+  const { privacy, schedule } = terms;
+  const noise = noiseNeeded(privacy);
+  const grid = noisyGrid(terms, noise);
+  const adaptive = adaptiveClip(privacy);
+  if (adaptive === null) return { ...grid, update: grid.sensitivity, bit: 0 };
+  const clients = denominatorOf(privacy, schedule);
+  return { ...grid, ...splitSensitivity(grid.sensitivity, noise, bitNoiseOf(adaptive, noise, clients)) };
+}
+
+/** Sites that a noisy sum is divided by. */
+export function denominatorOf(privacy: PrivacyTerms["privacy"], schedule: PrivacyTerms["schedule"]): number {
+  return (privacy.unit === "client" ? privacy.denominator : undefined) ?? schedule.cohort.min;
 }
 
 function largestSum(wordBits: WordBits): number {

@@ -19,6 +19,8 @@ export const sessionContext = z.strictObject({
   configHash: sha256Hex,
   /** Of the round before; {@link NO_TRANSCRIPT} in the first. */
   previousTranscriptDigest: sha256Hex,
+  /** To which updates are clipped in this round, where the plan lets it adapt. */
+  clipNorm: z.number().positive().optional(),
 });
 export type SessionContext = z.infer<typeof sessionContext>;
 
@@ -42,6 +44,8 @@ export function sessionId(crypto: CryptoPort, context: SessionContext): Sha256 {
         hexToBytes(context.parentHash),
         hexToBytes(context.configHash),
         hexToBytes(context.previousTranscriptDigest),
+        // As text, which a float64 has one of.
+        ...(context.clipNorm === undefined ? [] : ["clipNorm", String(context.clipNorm)]),
       ),
     ),
   ) as Sha256;

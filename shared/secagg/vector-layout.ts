@@ -1,6 +1,7 @@
 /**
  * What stands where in the vector that is summed; both sides derive it from the plan.
- *   coordinates (w * q each) | weight w, if there are coordinates | statistics, some limbs each, in the order declared
+ *   coordinates (w * q each) | weight w, if there are coordinates | statistics, some limbs each, in the order declared |
+ *   one word for adaptive clipping, if there is any
  */
 import { CodedError } from "../errors.ts";
 import { limbsFor, readLimbs, writeLimbs, type Limbs } from "../quantize/limbs.ts";
@@ -15,6 +16,8 @@ export interface VectorLayout {
   readonly statistics: readonly string[];
   readonly statisticsAt: number;
   readonly limbs: Limbs;
+  /** Where it stands whether the update was within its clipping norm (shared/privacy/adaptive-clip.ts); null: nowhere. */
+  readonly clipBitAt: number | null;
   /** Length of the vector. */
   readonly words: number;
 }
@@ -25,14 +28,17 @@ export function vectorLayout(config: {
   cohortMax: number;
   coordinates: number;
   statistics: readonly string[];
+  clipBit?: boolean;
 }): VectorLayout {
-  const { wordBits, cohortMax, coordinates, statistics } = config;
+  const { wordBits, cohortMax, coordinates, statistics, clipBit = false } = config;
   if (new Set(statistics).size !== statistics.length) throw new Error("two statistics have one name");
   const limbs = limbsFor(wordBits, cohortMax);
   const weightAt = coordinates > 0 ? coordinates : null;
   const statisticsAt = coordinates > 0 ? coordinates + 1 : 0;
-  const words = statisticsAt + statistics.length * limbs.count;
-  return { wordBits, cohortMax, coordinates, weightAt, statistics, statisticsAt, limbs, words };
+  const end = statisticsAt + statistics.length * limbs.count;
+  const clipBitAt = clipBit ? end : null;
+  const words = clipBit ? end + 1 : end;
+  return { wordBits, cohortMax, coordinates, weightAt, statistics, statisticsAt, limbs, clipBitAt, words };
 }
 
 /** Statistics of one client: non-negative integers by name. */
@@ -86,7 +92,7 @@ const TRAINING_STATISTICS = ["clipped", "examples", "examplesSeen", ...realNames
 
 /** The vector of a training round. `reals`: numbers of the strategy's that ride along, by name. */
 export function trainingLayout(
-  config: { wordBits: WordBits; cohortMax: number; coordinates: number },
+  config: { wordBits: WordBits; cohortMax: number; coordinates: number; clipBit?: boolean },
   reals: readonly string[] = [],
 ): VectorLayout {
   return vectorLayout({ ...config, statistics: [...TRAINING_STATISTICS, ...reals.flatMap(realNames)] });

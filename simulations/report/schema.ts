@@ -37,6 +37,8 @@ const roundEntry = z.strictObject({
   deltaNorm: z.number().min(0).nullable().optional(),
   /** Share of coordinates that clipping changed. */
   clippedShare: z.number().min(0).max(1).nullable().optional(),
+  /** To which updates were clipped, where the norm adapts. */
+  clipNorm: z.number().positive().optional(),
   /** Spent by all rounds so far, failed ones included. */
   epsilon: z.number().min(0).nullable().optional(),
   excluded: z.array(z.strictObject({ client: z.string(), code: z.string(), message: z.string() })).optional(),

@@ -73,8 +73,13 @@ export async function judge(
   const limit = clipNorm === null ? Infinity : clipNorm + (0.5 / fixed.scale) * Math.sqrt(layout.coordinates);
   if (norm > limit * (1 + 1e-6)) throw impossible("its norm", clipNorm, norm);
   const largestLimb = clients.length * (2 ** layout.limbs.bits - 1);
-  const limb = whole.subarray(1).find((word) => word > largestLimb);
+  const { clipBitAt, coordinates } = layout;
+  const limbs = whole.subarray(1, clipBitAt === null ? undefined : clipBitAt - coordinates);
+  const limb = limbs.find((word) => word > largestLimb);
   if (limb !== undefined) throw impossible("a part of a statistic", `at most ${largestLimb}`, limb);
+  const bit = clipBitAt === null ? 0 : Math.abs(signedView(whole)[clipBitAt - coordinates] as number);
+  const expectedBit = rules.noisy?.grid.bit ?? 0;
+  if (clipBitAt !== null && bit !== expectedBit) throw impossible("its clipping bit", `plus or minus ${expectedBit}`, bit);
   return { weight, tail: whole };
 }
 

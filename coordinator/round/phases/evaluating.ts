@@ -54,7 +54,7 @@ export function dueInGathering(
   const clients = eligible(rules, state, current.excluded, now).filter((client) => among.has(client));
   const returning = someoneReturns(rules, state, current.excluded, now, current.participants);
   if (now >= current.notBefore && clients.length >= least && !returning) {
-    return { type: "invite", at: now, purpose: "evaluation", clients, terms: termsOf(rules, least) };
+    return { type: "invite", at: now, purpose: "evaluation", clients, terms: termsOf(rules, state, least) };
   }
   const possible = current.participants.filter(
     (client) => clients.includes(client) || mayCome(rules, state, current, client, now),

@@ -44,7 +44,8 @@ export function dueInRecruiting(
     return { type: "give-up", at: now, purpose, outcome: "failed", reason: { code: "ROUND_TOO_FEW", message } };
   }
   if (someoneReturns(rules, state, current.facts.excluded, now)) return null;
-  return { type: "invite", at: now, purpose, clients, terms: termsOf(rules, leastRoster(rules, purpose), purpose) };
+  const terms = termsOf(rules, state, leastRoster(rules, purpose), purpose);
+  return { type: "invite", at: now, purpose, clients, terms };
 }
 
 function cohortMin(rules: Rules): number {

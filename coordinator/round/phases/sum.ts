@@ -5,7 +5,18 @@ import { LEAST_SURVIVORS } from "../../../shared/secagg/thresholds.ts";
 import type { SignedStep, Step } from "../../../shared/secagg/signed.ts";
 import { isGone, isStalled, memberOf } from "../presence.ts";
 import { sortedNames, type Rules } from "../rules.ts";
-import type { Exclusion, MaskedInput, Outgoing, Presence, Reason, Sum, SumComplete, SumHead, Terms } from "../state.ts";
+import type {
+  Exclusion,
+  FederationState,
+  MaskedInput,
+  Outgoing,
+  Presence,
+  Reason,
+  Sum,
+  SumComplete,
+  SumHead,
+  Terms,
+} from "../state.ts";
 import { lastAccusation } from "./accusations.ts";
 import { advertisingKeys } from "./advertising-keys.ts";
 import { checkingConsistency } from "./checking-consistency.ts";
@@ -56,6 +67,7 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     parentHash: beginning.paramsHash,
     configHash: beginning.terms.configHash,
     previousTranscriptDigest: beginning.transcriptDigest,
+    ...(beginning.terms.clipNorm !== undefined && { clipNorm: beginning.terms.clipNorm }),
   };
   const head: SumHead = {
     session,
@@ -84,13 +96,16 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
 /** What an attempt that begins now is begun under. */
 export function termsOf(
   { configHash, mode, minSurvivors, graph, revoked, buffer, privacy }: Rules,
+  { clipNorm: held }: Pick<FederationState, "clipNorm">,
   minRoster: number,
   purpose: Purpose = "evaluation",
 ): Terms {
   const trains = purpose === "training";
+  const clipNorm = trains ? privacy?.clipNorm(held) : undefined;
   const enough = trains && buffer !== undefined ? { enough: buffer } : {};
   const costs = trains && privacy !== null ? { privacy: privacy.mechanism } : {};
-  return { configHash, mode, minRoster, minSurvivors, graph, revoked: revoked(), ...enough, ...costs };
+  const clips = clipNorm === undefined ? {} : { clipNorm };
+  return { configHash, mode, minRoster, minSurvivors, graph, revoked: revoked(), ...enough, ...costs, ...clips };
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */

@@ -17,7 +17,7 @@ export function commit(
   current: Updating,
   event: Extract<DurableEvent, { type: "committed" }>,
 ): Transition {
-  const { version, paramsHash, link, serverState, sum, totals, rejected, at } = event;
+  const { version, paramsHash, link, serverState, clipNorm, sum, totals, rejected, at } = event;
   const made = { serverStateBefore: state.serverStates[0] as Sha256, serverState, version, paramsHash, link };
   const ended = endSession(state, current.sum, "completed", null, {
     sum,
@@ -32,8 +32,10 @@ export function commit(
     excluded: { ...current.facts.excluded, ...rejected },
     seconds: { ...current.facts.seconds, aggregate: (at - current.since) / 1000 },
   };
+  const { clipNorm: _before, ...others } = ended.state;
   const committed: FederationState = {
-    ...ended.state,
+    ...others,
+    ...(clipNorm !== undefined && { clipNorm }),
     version,
     paramsHash,
     serverStates: states.slice(0, SERVER_STATES_KEPT),

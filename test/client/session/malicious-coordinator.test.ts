@@ -42,6 +42,44 @@ function revealedNothing(site: Site, session: Session): void {
   expect(site.line.steps("unmask", session.sid)).toEqual([]);
 }
 
+describe("the clipping norm of a round", () => {
+  const ADAPTIVE = {
+    ...{ unit: "client", epsilon: 8, noise: 3, clipNorm: { adaptive: { from: 1, min: 0.5, max: 2 } } },
+  };
+
+  async function site(privacy: object, policy: SiteOptions["policy"] = {}): Promise<Site> {
+    world = await SessionWorld.open(1, { privacy });
+    const only = world.site(0, { policy });
+    await world.ready(only);
+    return only;
+  }
+
+  test("outside the plan's bounds, or left out, is refused before anything is trained", async () => {
+    const only = await site(ADAPTIVE);
+    for (const [attempt, clipNorm] of [0.49, 2.01, 1e300, undefined].entries()) {
+      const session = world.open({ attempt, ...(clipNorm !== undefined && { clipNorm }) });
+      expect(await refusal(only, world.begin(session))).toBe("SESSION_CLIP");
+    }
+    const scores = world.open({ purpose: "evaluation", clipNorm: 1 });
+    expect(await refusal(only, world.begin(scores))).toBe("SESSION_CLIP");
+    expect(only.trainer.trained).toBe(0);
+    const session = world.open({ attempt: 9, clipNorm: 0.5 });
+    only.line.say(world.begin(session));
+    await only.line.step("advertise-keys", session.sid);
+  });
+
+  test("where the plan fixes it, no round brings another", async () => {
+    const only = await site({ unit: "client", epsilon: 8, noise: 3 });
+    expect(await refusal(only, world.begin(world.open({ clipNorm: 1 })))).toBe("SESSION_CLIP");
+  });
+
+  test("another norm for another site is another session: their signatures do not fit", async () => {
+    await site(ADAPTIVE);
+    expect(world.open({ clipNorm: 1 }).sid).not.toBe(world.open({ clipNorm: 1.5 }).sid);
+    expect(world.open({ clipNorm: 1 }).sid).not.toBe(world.open().sid);
+  });
+});
+
 describe("invitations", () => {
   test("signed by another key", async () => {
     const sites = await ready(1);

@@ -3,11 +3,14 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { encodePrivately } from "../../../client/update/encode-private.ts";
 import { parseFederationConfig } from "../../../coordinator/config.ts";
+import { judge } from "../../../coordinator/aggregate/robust/judge.ts";
 import { decodeAggregate } from "../../../coordinator/aggregate/decode.ts";
 import { privateRules } from "../../../coordinator/aggregate/private-rules.ts";
+import { clientName } from "../../../shared/ids.ts";
 import { systemRandom } from "../../../shared/node/crypto.ts";
 import { layoutOf } from "../../../shared/params/layout.ts";
-import { noiseOf, noisyGrid } from "../../../shared/privacy/plan.ts";
+import { privateGrid } from "../../../shared/privacy/plan.ts";
+import { atClip } from "../../../shared/privacy/private-fixed-point.ts";
 import { signedView } from "../../../shared/quantize/fixed-point.ts";
 import type { Words } from "../../../shared/secagg/mask.ts";
 import { trainingLayout } from "../../../shared/secagg/vector-layout.ts";
@@ -20,9 +23,10 @@ function setting(over = "", privacy = "epsilon: 8, clipNorm: 0.5", cohortMax = 8
     `federation: test\nlabels: { scene: [a, b] }\nprivacy: { unit: client, ${privacy} }\nschedule: { rounds: 3, cohort: { min: 4, max: ${cohortMax} } }\n${over}`,
   );
   const { wordBits } = config.secureAggregation;
-  const layout = trainingLayout({ wordBits, cohortMax, coordinates: DIMENSION });
+  const clipBit = privacy.includes("adaptive");
+  const layout = trainingLayout({ wordBits, cohortMax, coordinates: DIMENSION, clipBit });
   const rules = privateRules(config, layout) as NonNullable<ReturnType<typeof privateRules>>;
-  const grid = noisyGrid(config, noiseOf(config.privacy) as number);
+  const grid = privateGrid(config);
   const encode = (delta: Float32Array, random: ReturnType<typeof systemRandom> | null) =>
     encodePrivately({ ...rules, examplesPerWeight: 8 }, params, { delta }, { grid, random }).words;
   return { config, rules, grid, encode };
@@ -117,5 +121,63 @@ describe("the sum", () => {
     const stddev = grid.stddev / rules.fixed.scale / config.schedule.cohort.min;
     expect(Math.abs(norm(meanDelta) / Math.sqrt(DIMENSION) / stddev - 1)).toBeLessThan(0.1);
     expect(grid.clients).toBe(1);
+  });
+});
+
+describe("an adaptive clipping norm", () => {
+  const ADAPTIVE = "noiseMultiplier: 1, budget: 1e5, clipNorm: { adaptive: { from: 0.5 } }";
+  const delta = (length: number) => new Float32Array(DIMENSION).fill(length / Math.sqrt(DIMENSION));
+
+  test.each(["", "secureAggregation: { wordBits: 16 }"])(
+    "gives update and bit together the norm that the noise is for (%s)",
+    (over) => {
+      const { rules, grid, encode } = setting(over, ADAPTIVE, 4);
+      const { clipBitAt } = rules.layout;
+      expect(clipBitAt).toBe(rules.layout.words - 1);
+      fc.assert(
+        fc.property(fc.double({ min: 1e-3, max: 1e3, noNaN: true }), (length) => {
+          const values = signedView(encode(delta(length), null));
+          const bit = values[clipBitAt as number] as number;
+          expect(bit).toBe(length <= 0.5 ? grid.bit : -grid.bit);
+          const whole = norm([...values.subarray(0, DIMENSION), bit]);
+          expect(whole).toBeLessThanOrEqual(grid.sensitivity * (1 + 1e-12));
+          if (length > 0.5) expect(whole).toBeGreaterThan(0.99 * grid.sensitivity - Math.sqrt(DIMENSION));
+        }),
+        { numRuns: 30 },
+      );
+      // Another round's norm: the same integers for an update as much longer.
+      const far = atClip(rules, 5);
+      expect(far.fixed.scale).toBeCloseTo(rules.fixed.scale / 10, 6);
+      expect(far.fixed.qMax).toBe(rules.fixed.qMax);
+    },
+  );
+
+  test("the share within it comes out of the sum, without noise and with that of the plan", () => {
+    const { rules, grid, encode } = setting("", ADAPTIVE);
+    const lengths = [0.1, 0.4, 0.6, 2];
+    const exact = added(lengths.map((length) => encode(delta(length), null)));
+    expect(decodeAggregate(rules, exact, 4).shareWithinClip).toBe(0.5);
+    const shares = Array.from({ length: 300 }, () => {
+      const noisy = added(lengths.map((length) => encode(delta(length), systemRandom())));
+      return decodeAggregate(rules, noisy, 4).shareWithinClip as number;
+    });
+    const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+    const stddev = Math.sqrt(shares.reduce((sum, share) => sum + (share - mean) ** 2, 0) / shares.length);
+    // The noise of four clients on a sum of bits that count 2 grid.bit each, over four clients.
+    const expected = (grid.stddev * 2) / (2 * grid.bit) / 4;
+    expect(Math.abs(mean - 0.5)).toBeLessThan((5 * expected) / Math.sqrt(300));
+    expect(Math.abs(stddev / expected - 1)).toBeLessThan(0.25);
+    expect(decodeAggregate(setting().rules, added([setting().encode(delta(1), null)]), 1).shareWithinClip).toBeNull();
+  });
+
+  test("a sum of bits that no cohort sends is refused, and so is a bit that no client sends", async () => {
+    const { rules, encode } = setting("secureAggregation: { mode: off }", ADAPTIVE);
+    const words = encode(delta(0.1), null);
+    const reader = { clients: [clientName.parse("a")], pieces: () => [words] };
+    await expect(judge(rules, reader)).resolves.toMatchObject({ weight: 1 });
+    words[rules.layout.words - 1] = 7;
+    await expect(judge(rules, reader)).rejects.toMatchObject({ code: "UPDATE_IMPOSSIBLE" });
+    words[rules.layout.words - 1] = 2 ** 30;
+    expect(() => decodeAggregate(rules, words, 1)).toThrow(expect.objectContaining({ code: "AGGREGATE_RANGE" }));
   });
 });

@@ -95,6 +95,17 @@ describe("the server state on disk", () => {
     }
   });
 
+  test("keeps the clipping norm of the next round, to the last bit", () => {
+    const state = { ...initialServerState(Float32Array.from(X0)), clipNorm: 0.1 + 0.2 };
+    const bytes = encodeServerState(state);
+    expect(decodeServerState(bytes, X0.length)).toEqual(state);
+    expect(encodeServerState(decodeServerState(bytes, X0.length))).toEqual(bytes);
+    const text = Buffer.from(bytes).toString("latin1").replace(/"clipNorm":0\.3/, '"clipNorm":-.3');
+    expect(() => decodeServerState(Buffer.from(text, "latin1"), X0.length)).toThrow(
+      expect.objectContaining({ code: "STORE_CORRUPT" }),
+    );
+  });
+
   test("damage is found", () => {
     const bytes = encodeServerState(initialServerState(Float32Array.from(X0)));
     const damaged = [bytes.subarray(0, bytes.length - 1), bytes.subarray(5), new Uint8Array(0)];

@@ -31,7 +31,7 @@ describe("site.yaml", () => {
         minGroup: 3,
         minCorruptionRate: 0.1,
         requireSecureAggregation: "malicious",
-        privacy: { maxEpsilon: null, delta: 1e-5 },
+        privacy: { maxEpsilon: null, delta: 1e-5, maxClipNorm: null },
         models: ["allulook4"],
         allowVoid: true,
         allowRestored: false,
