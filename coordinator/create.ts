@@ -18,7 +18,7 @@ import { Inbox } from "./round/inbox.ts";
 import { Outbox } from "./round/outbox.ts";
 import type { CoordinatorParts } from "./round/parts.ts";
 import { roundReport } from "./round/report.ts";
-import { privacyRules } from "./round/privacy-budget.ts";
+import { privacyRules, privacyStatus, type PrivacyStatus } from "./round/privacy-budget.ts";
 import type { Rules } from "./round/rules.ts";
 import type { FederationState, MaskedInput, Reason, RoundEvent, Sum, SumComplete } from "./round/state.ts";
 import { robustRule } from "./aggregate/robust/rules.ts";
@@ -35,6 +35,8 @@ export interface CoordinatorStatus {
   readonly completed: number;
   readonly paused: boolean;
   readonly reason: Reason | null;
+  /** What the rounds have spent; null without differential privacy. */
+  readonly privacy: PrivacyStatus | null;
   readonly clients: readonly {
     readonly name: ClientName;
     readonly connected: boolean;
@@ -182,7 +184,15 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
     resume: () => operator("resume"),
     trigger: () => operator("trigger"),
     stop: (reason) => driver.submit({ type: "stop", at: clock.now(), reason }),
-    status: () => ({ ...statusOf(driver.state), completed: recorded }),
+    status: () => {
+      const { spent } = driver.state;
+      const toCome = Math.max(0, rules.stop.rounds - recorded);
+      return {
+        ...statusOf(driver.state),
+        completed: recorded,
+        privacy: privacyStatus(rules.privacy, spent, toCome),
+      };
+    },
     get state() {
       return driver.state;
     },
@@ -327,7 +337,7 @@ class Traffic {
   }
 }
 
-function statusOf(state: FederationState): Omit<CoordinatorStatus, "completed"> {
+function statusOf(state: FederationState): Omit<CoordinatorStatus, "completed" | "privacy"> {
   const { current, presence } = state;
   const sum = currentSum(state);
   const inner = sum !== null && current.phase !== "updating" ? sum.phase : current.phase;

@@ -4,12 +4,14 @@ import type { CoordinatorStatus } from "../../coordinator/create.ts";
 import { askCoordinator, doMemberAction } from "../../coordinator/enrol/admin-client.ts";
 import { readEndpoint, type FederationPaths } from "../../coordinator/enrol/folder.ts";
 import { initFederation, readFederationYaml } from "../../coordinator/enrol/init.ts";
+import type { PrivacyStatus } from "../../coordinator/round/privacy-budget.ts";
 import { isLoopback } from "../../coordinator/transport/listen.ts";
 import type { FederationConfig } from "../../shared/config/federation.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { fingerprint } from "../../shared/node/identity.ts";
 import { printResult } from "../output.ts";
+import { spentWords } from "../privacy-words.ts";
 
 interface Common {
   readonly config: string;
@@ -181,15 +183,21 @@ async function control(command: string, options: Common, actions: readonly strin
   printResult(options.json, { running: true, ...(result as object | null) }, text);
 }
 
+function privacyLine(status: PrivacyStatus): string {
+  const { spentRounds, roundsLeft } = status;
+  return `privacy: ${spentWords(status)}, in ${spentRounds} rounds; enough for ${roundsLeft} more of those scheduled`;
+}
+
 /** What the coordinator is doing, and who is there. */
 export function inWords(status: CoordinatorStatus): string {
-  const { phase, round, attempt, version, completed, paused, reason, clients } = status;
+  const { phase, round, attempt, version, completed, paused, reason, privacy, clients } = status;
   const width = Math.max(0, ...clients.map(({ name }) => name.length));
   const again = attempt > 1 ? `, attempt ${attempt}` : "";
   return [
     `${paused ? "paused, " : ""}${round < 0 ? "no round yet" : `round ${round}`}: ${phase}${again}`,
     ...(reason === null ? [] : [`${reason.code}: ${reason.message}`]),
     `${completed} rounds completed; newest version ${version}`,
+    ...(privacy === null ? [] : [privacyLine(privacy)]),
     ...clients.map(({ name, connected, ready, version: held, progress }) => {
       const there = connected ? (ready ? "ready" : "connected, not ready") : "away";
       const steps = progress === null ? "" : `, step ${progress.step} of ${progress.steps}`;

@@ -1,9 +1,17 @@
-/** `allulook privacy plan`: what a privacy budget leaves of the learning, before anything is trained. */
+/**
+ * `allulook privacy plan`: what a privacy budget leaves of the learning, before anything is trained; `privacy spent`: what a
+ * site has spent of its own.
+ */
+import { resolve } from "node:path";
 import type { Command } from "commander";
+import { loadPlan } from "../../client/plan/approvals.ts";
+import { readPrivacyLedger, siteSpending } from "../../client/policy/privacy-ledger.ts";
+import { readSiteConfig, sitePaths } from "../../client/site-folder.ts";
 import { answerPlan, type PlanAnswer, type PlanQuestion } from "../../shared/privacy/planner.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { number, positive } from "../numbers.ts";
 import { printResult } from "../output.ts";
+import { spentWords } from "../privacy-words.ts";
 
 export function register(program: Command): void {
   const privacy = program.command("privacy").description("differential privacy");
@@ -22,6 +30,24 @@ export function register(program: Command): void {
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExample: allulook privacy plan --sites 5 --examples 2000 --rounds 50 --epsilon 8")
     .action(plan);
+  privacy
+    .command("spent")
+    .description("what left this site with noise has cost so far, by its own ledger, and what is left of its limit")
+    .option("--data <dir>", "the site folder", ".")
+    .option("--json", "one JSON document on stdout")
+    .addHelpText("after", "\nExample: allulook privacy spent --data ./hospital-a")
+    .action(spent);
+}
+
+/** Counted anew from the ledger; a client that runs is not disturbed. */
+async function spent(options: { data: string; json?: boolean }): Promise<void> {
+  const paths = sitePaths(resolve(options.data));
+  const { policy } = await readSiteConfig(paths);
+  const held = await loadPlan(paths.plan);
+  const spending = siteSpending(await readPrivacyLedger(paths.privacy), policy.privacy, held?.plan.privacy);
+  const { results, rounds } = spending;
+  const words = `${spentWords(spending)}\n${results} noisy results of ${rounds} rounds left this site`;
+  printResult(options.json, spending, words);
 }
 
 function plan(options: PlanQuestion & { json?: boolean }): void {

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { SitePolicy } from "../../shared/config/site.ts";
 import { CodedError } from "../../shared/errors.ts";
-import { openJsonLines, type JsonLines } from "../../shared/node/json-lines.ts";
+import { openJsonLines, readJsonLines, type JsonLines } from "../../shared/node/json-lines.ts";
 import { epsilonOf, type Mechanism, type Use } from "../../shared/privacy/mechanism.ts";
 import {
   budgetOf,
@@ -31,6 +31,8 @@ const mechanism = z.discriminatedUnion("kind", [
   }),
 ]);
 
+const WHAT = "entry of the privacy ledger";
+
 const spending = z.strictObject({
   /** Milliseconds since 1970. */
   at: z.number(),
@@ -48,7 +50,12 @@ export function memoryLedger(entries: readonly Spending[] = []): PrivacyLedger {
 
 /** STORE_CORRUPT when a line is damaged: what was spent is then unknown. */
 export async function openPrivacyLedger(path: string): Promise<PrivacyLedger> {
-  return openJsonLines(path, spending, "entry of the privacy ledger");
+  return openJsonLines(path, spending, WHAT);
+}
+
+/** What was spent so far, also while the client runs; STORE_CORRUPT as {@link openPrivacyLedger}. */
+export async function readPrivacyLedger(path: string): Promise<readonly Spending[]> {
+  return readJsonLines(path, spending, WHAT);
 }
 
 /** All that was spent, by mechanism. */
@@ -59,6 +66,44 @@ export function usesOf(entries: readonly Spending[]): Use[] {
     uses.set(key, { mechanism: used, times: (uses.get(key)?.times ?? 0) + 1 });
   }
   return [...uses.values()];
+}
+
+const UNITS = { "sampled-gaussian": "example", "discrete-gaussian-sum": "client" } as const;
+
+/** What this site has spent, counted at the delta of its own limit. */
+export interface SiteSpending {
+  /** Whom the noise was for: single pictures, the whole site, under one plan the one and under another the other, or nobody. */
+  readonly unit: "example" | "client" | "both" | "none";
+  readonly epsilon: number;
+  readonly delta: number;
+  /** The site's maxEpsilon; null: no limit. */
+  readonly budget: number | null;
+  readonly left: number | null;
+  /** Noisy results that left, and the rounds that they were for. */
+  readonly results: number;
+  readonly rounds: number;
+}
+
+/** `privacy`: the plan's, where there is one: what it protects is counted at its delta if that is smaller. */
+export function siteSpending(
+  spent: readonly Spending[],
+  { maxEpsilon, delta }: Pick<SitePolicy["privacy"], "maxEpsilon" | "delta">,
+  privacy: PrivacyTerms["privacy"] = { unit: "none" },
+): SiteSpending {
+  const at = privacy.unit === "none" ? delta : Math.min(delta, privacy.delta);
+  const epsilon = spent.length === 0 ? 0 : epsilonOf(usesOf(spent), at);
+  const kinds = new Set(spent.map(({ mechanism: { kind } }) => kind));
+  const [kind] = kinds;
+  const unit = kind === undefined ? "none" : kinds.size > 1 ? "both" : UNITS[kind];
+  return {
+    unit,
+    epsilon,
+    delta: at,
+    budget: maxEpsilon,
+    left: maxEpsilon === null ? null : Math.max(0, maxEpsilon - epsilon),
+    results: spent.length,
+    rounds: new Set(spent.map(({ round }) => round)).size,
+  };
 }
 
 /** What one round costs this very site; null without differential privacy. POLICY_PRIVACY when the plan names no noise. */

@@ -12,6 +12,7 @@ import type { Reason, Sum, SumComplete } from "./state.ts";
 export type Spent = Readonly<Record<string, number>>;
 
 export interface PrivacyRules {
+  readonly unit: "example" | "client";
   /** JSON of what one round costs. */
   readonly mechanism: string;
   readonly delta: number;
@@ -40,7 +41,7 @@ export function privacyRules(config: FederationConfig): PrivacyRules | null {
   };
   const adaptive = adaptiveClip(privacy);
   const clipNorm = (held: number | undefined) => (adaptive === null ? undefined : clipOfRound(adaptive, held));
-  return { mechanism: text, delta: privacy.delta, budget, clipNorm, epsilon };
+  return { unit: privacy.unit, mechanism: text, delta: privacy.delta, budget, clipNorm, epsilon };
 }
 
 /** With what a session that has ended cost: whatever came of it, a vector that came had left its site. */
@@ -58,6 +59,41 @@ export function budgetReason(rules: PrivacyRules | null, spent: Spent | undefine
   if (epsilon <= rules.budget) return null;
   const message = `one more round would have spent epsilon ${epsilon.toFixed(3)} at delta ${rules.delta}; privacy.budget is ${rules.budget}`;
   return { code: "PRIVACY_BUDGET", message };
+}
+
+/** What an operator wants to know of it. */
+export interface PrivacyStatus {
+  /** Whom it protects: one picture, or a whole site. */
+  readonly unit: PrivacyRules["unit"];
+  /** Spent so far, at `delta`. */
+  readonly epsilon: number;
+  readonly delta: number;
+  readonly budget: number;
+  /** Of the budget. */
+  readonly left: number;
+  /** Training attempts that cost something. */
+  readonly spentRounds: number;
+  /** How many of the rounds to come the budget is enough for. */
+  readonly roundsLeft: number;
+}
+
+/** Null without differential privacy. `toCome`: rounds that the schedule still has. */
+export function privacyStatus(
+  rules: PrivacyRules | null,
+  spent: Spent = {},
+  toCome: number = 0,
+): PrivacyStatus | null {
+  if (rules === null) return null;
+  const { unit, delta, budget } = rules;
+  const epsilon = rules.epsilon(spent, 0);
+  let [roundsLeft, most] = [0, toCome];
+  while (roundsLeft < most) {
+    const middle = Math.ceil((roundsLeft + most) / 2);
+    if (rules.epsilon(spent, middle) <= budget) roundsLeft = middle;
+    else most = middle - 1;
+  }
+  const spentRounds = Object.values(spent).reduce((sum, times) => sum + times, 0);
+  return { unit, epsilon, delta, budget, left: Math.max(0, budget - epsilon), spentRounds, roundsLeft };
 }
 
 function usesOf(spent: Spent): Use[] {

@@ -10,12 +10,14 @@ export interface JsonLines<T> {
   append(entry: T): Promise<void>;
 }
 
+/** The whole lines of a file that another process may be writing; STORE_CORRUPT as {@link openJsonLines}. */
+export async function readJsonLines<T>(path: string, schema: ZodType<T>, what: string): Promise<readonly T[]> {
+  return (await read(path, schema, what)).entries;
+}
+
 /** Opens or begins the file. STORE_CORRUPT when a whole line is no `what`: then nothing is known and nothing goes on. */
 export async function openJsonLines<T>(path: string, schema: ZodType<T>, what: string): Promise<JsonLines<T>> {
-  const text = (await readTextIfAny(path)) ?? "";
-  const end = text.lastIndexOf("\n") + 1;
-  const lines = text.slice(0, end).split("\n").slice(0, -1);
-  const entries = lines.map((line, i) => readLine(path, i + 1, line, schema, what));
+  const { text, end, entries } = await read(path, schema, what);
   // Writes the folder entry; drops a line torn by a crash, whose act never became visible.
   if (text === "" || end < text.length) await writeFileDurably(path, text.slice(0, end), 0o600);
   let length = Buffer.byteLength(text.slice(0, end));
@@ -44,6 +46,17 @@ export async function openJsonLines<T>(path: string, schema: ZodType<T>, what: s
       return written;
     },
   };
+}
+
+async function read<T>(
+  path: string,
+  schema: ZodType<T>,
+  what: string,
+): Promise<{ readonly text: string; readonly end: number; readonly entries: T[] }> {
+  const text = (await readTextIfAny(path)) ?? "";
+  const end = text.lastIndexOf("\n") + 1;
+  const lines = text.slice(0, end).split("\n").slice(0, -1);
+  return { text, end, entries: lines.map((line, i) => readLine(path, i + 1, line, schema, what)) };
 }
 
 function readLine<T>(path: string, line: number, text: string, schema: ZodType<T>, what: string): T {

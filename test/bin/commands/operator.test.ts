@@ -12,6 +12,7 @@ test("status says in words what is done and who is there", () => {
     completed: 3,
     paused: true,
     reason: null,
+    privacy: null,
     clients: [
       { ...member, name: "north", progress: { step: 5, steps: 20 } },
       { ...member, name: "south-east", connected: false, version: -1 },
@@ -27,4 +28,8 @@ test("status says in words what is done and who is there", () => {
   ]);
   const failed = { ...status, phase: "failed", attempt: 0, reason: { code: "ROUND_TOO_FEW", message: "too few" } };
   expect(inWords(failed)).toContain("\nROUND_TOO_FEW: too few\n");
+  const spent = { unit: "client", epsilon: 3.25, delta: 1e-5, budget: 8, left: 4.75, spentRounds: 2, roundsLeft: 5 };
+  expect(inWords({ ...status, privacy: spent } as CoordinatorStatus)).toContain(
+    "\nprivacy: epsilon 3.250 of 8 spent (4.750 left), delta 0.00001, for each whole site, in 2 rounds; enough for 5 more",
+  );
 });

@@ -64,6 +64,18 @@ describe("what a site's policy says to a plan", () => {
       ["POLICY_PRIVACY policy.privacy.maxEpsilon"],
     ],
     [
+      "longer updates than the site lets through",
+      { privacy: { maxClipNorm: 2 } },
+      { privacy: { unit: "client", noise: 3, clipNorm: { adaptive: { max: 3 } } } },
+      ["POLICY_PRIVACY policy.privacy.maxClipNorm"],
+    ],
+    [
+      "updates as long as the site lets through",
+      { privacy: { maxClipNorm: 2 } },
+      { privacy: { unit: "client", noise: 3, clipNorm: 2 } },
+      [],
+    ],
+    [
       "everything at once",
       { privacy: { maxEpsilon: 1 }, minCohort: 9 },
       { model: { name: "cnn" }, secureAggregation: { mode: "off" }, schedule: { cohort: { min: 4, max: 8 } } },

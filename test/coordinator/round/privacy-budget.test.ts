@@ -1,7 +1,7 @@
 /** The coordinator's budget: counted in the durable state, whatever becomes of an attempt, and kept. */
 import { describe, expect, test } from "@jest/globals";
 import { parseFederationConfig } from "../../../coordinator/config.ts";
-import { budgetReason, privacyRules, spentBy } from "../../../coordinator/round/privacy-budget.ts";
+import { budgetReason, privacyRules, privacyStatus, spentBy } from "../../../coordinator/round/privacy-budget.ts";
 import type { SumComplete } from "../../../coordinator/round/state.ts";
 import { fakeRules, RoundTable } from "../../fakes/round-table.ts";
 
@@ -22,6 +22,19 @@ describe("the coordinator's privacy budget", () => {
     expect(budgetReason(rules, spentTimes(3))).toBeNull();
     expect(budgetReason(rules, spentTimes(4))).toMatchObject({ code: "PRIVACY_BUDGET" });
     expect(budgetReason(null, spentTimes(9))).toBeNull();
+  });
+
+  test("the operator is told what was spent, what is left, and for how many of the rounds to come", () => {
+    expect(privacyStatus(null, spentTimes(2), 4)).toBeNull();
+    const fresh = privacyStatus(rules, undefined, 4);
+    expect(fresh).toEqual({
+      ...{ unit: "client", epsilon: 0, delta: 1e-5, budget: 4, left: 4, spentRounds: 0, roundsLeft: 4 },
+    });
+    const some = privacyStatus(rules, spentTimes(3), 9) as NonNullable<typeof fresh>;
+    expect(some).toMatchObject({ epsilon: rules.epsilon({}, 3), spentRounds: 3, roundsLeft: 1 });
+    expect(some.left).toBeCloseTo(4 - some.epsilon, 12);
+    expect(privacyStatus({ ...rules, budget: 1 }, spentTimes(3), 9)).toMatchObject({ left: 0, roundsLeft: 0 });
+    expect(privacyStatus(rules, spentTimes(3), 0)).toMatchObject({ roundsLeft: 0 });
   });
 
   test("what an earlier plan spent counts", () => {
