@@ -66,7 +66,6 @@ export function checkFederationConfig(config: FederationConfig, file = "federati
     checkAggregation(config);
     parseSchedule(config.schedule.every);
     checkStopRule(config);
-    checkTranscripts(config);
     checkTraining(config);
     checkStrategy(config);
     checkTrainingFeatures(config);
@@ -146,13 +145,6 @@ function checkStopRule({ schedule: { untilMetric } }: FederationConfig): void {
   if (!known.includes(metric)) throw invalidField("schedule.untilMetric.metric", `one of ${known.join(", ")}`, metric);
   if ((atLeast === undefined) === (atMost === undefined)) {
     throw invalidField("schedule.untilMetric", "one of atLeast and atMost", JSON.stringify({ atLeast, atMost }));
-  }
-}
-
-/** Sealed vectors open with the coordinator's key alone: nobody else could add them up. */
-function checkTranscripts({ transcripts: { keepInputs }, secureAggregation: { mode } }: FederationConfig): void {
-  if (mode === "off" && keepInputs > 0) {
-    throw invalidField("transcripts.keepInputs", "0 where secureAggregation.mode is off", keepInputs);
   }
 }
 

@@ -5,6 +5,8 @@ import { updatesNeeded } from "../shared/config/aggregation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
 import { isCoded } from "../shared/errors.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
+import { systemRandom } from "../shared/node/crypto.ts";
+import { drawNoiseSeed } from "../shared/privacy/committed-noise.ts";
 import { atClip } from "../shared/privacy/private-fixed-point.ts";
 import { verifyRevocationList, type Trust } from "../shared/secagg/certificate.ts";
 import { graphRule } from "../shared/secagg/sharing-graph.ts";
@@ -207,6 +209,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
   const { config, options, crypto } = parts;
   const { schedule, secureAggregation, evaluation, retry, privacy } = config;
   const scored = privacy.unit === "none" || privacy.scores === "exact";
+  const trusted = privacy.unit === "client" && secureAggregation.mode === "off";
   return {
     federation: parts.federation,
     configHash,
@@ -232,6 +235,7 @@ function rulesOf(parts: CoordinatorParts, configHash: Sha256): Rules {
     },
     schedule: parseSchedule(schedule.every),
     privacy: privacyRules(config),
+    ...(trusted && { noise: () => drawNoiseSeed(crypto, systemRandom()) }),
     liveness: options.liveness,
     attempts: options.attempts,
     heartbeatMs: HEARTBEAT_MS,

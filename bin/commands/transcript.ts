@@ -140,7 +140,8 @@ function inWords(
     const own = findings.filter(({ session }) => session === name);
     const passed = own.filter(({ status }) => status === "passed").length;
     const wrong = own.some(({ status }) => status === "failed") ? "  CONTRADICTED" : "";
-    const again = recomputed ? ", result made again" : "";
+    const summed = own.some(({ check, status }) => check.endsWith("sum") && status === "passed");
+    const again = recomputed ? ", result made again" : summed ? ", sum made again, the step not" : "";
     return `${name}  ${outcome}, ${survivors} of ${roster} in the sum  ${passed} checks passed${again}${wrong}`;
   });
   const keys = [

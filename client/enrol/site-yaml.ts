@@ -37,9 +37,11 @@ policy:
   requireSecureAggregation: malicious
   # Stop when the privacy loss (epsilon) would exceed maxEpsilon; null: no bound. It is counted at this delta, the
   # probability that the bound does not hold, or at the plan's where that is smaller; with a larger one a plan is refused.
+  # maxClipNorm: the longest update that a plan may let through which protects whole sites; null: any.
   privacy:
     maxEpsilon: null
     delta: 0.00001
+    maxClipNorm: null
   # Models that may be trained here.
   models: [allulook4]
   # May a model be trained on again after a round from it was given up (signed void)?

@@ -199,9 +199,13 @@ function groupWords({ size, minSurvivors }: NonNullable<TrainingPlan["secureAggr
   return `The sites are cut into groups of ${size} or a few more; the coordinator learns the sum of each group of at least ${minSurvivors}, not only of all. It can arrange who is with whom: ${minSurvivors - 1} sites of a group that help it are enough to read the last one's change.`;
 }
 
-function keptWords({ transcripts: { keepInputs } }: TrainingPlan): string[] {
+function keptWords({ transcripts: { keepInputs }, secureAggregation: { mode } }: TrainingPlan): string[] {
   if (keepInputs === 0) return [];
   const rounds = keepInputs === 1 ? "the newest round" : `the newest ${keepInputs} rounds`;
+  if (mode === "off") {
+    const kept = `The coordinator keeps what every site sent in ${rounds}, and what opens it, so that others can check its sums`;
+    return [`${kept}: whoever has it can read each site's change, and take noise off that the coordinator added.`];
+  }
   return [
     `The coordinator keeps what the sums of ${rounds} were made of, so that others can check them: whoever has it learns those sums, too.`,
   ];

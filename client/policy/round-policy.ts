@@ -26,11 +26,15 @@ export function checkClip({ privacy }: Pick<TrainingPlan, "privacy">, { purpose,
       : clipNorm !== undefined && clipNorm >= adaptive.min && clipNorm <= adaptive.max;
   if (allowed) return;
   const expected = adaptive === null ? "none" : `${adaptive.min} to ${adaptive.max}`;
-  throw new CodedError("SESSION_CLIP", `the invitation's clipping norm is ${clipNorm ?? "none"}, expected ${expected}`, {
-    field: "clipNorm",
-    expected,
-    got: clipNorm ?? null,
-  });
+  throw new CodedError(
+    "SESSION_CLIP",
+    `the invitation's clipping norm is ${clipNorm ?? "none"}, expected ${expected}`,
+    {
+      field: "clipNorm",
+      expected,
+      got: clipNorm ?? null,
+    },
+  );
 }
 
 /** A training cohort needs minCohort members; an evaluation, whose sums are small counts, minSurvivors. */

@@ -23,8 +23,11 @@ interface NoisyMean {
   readonly grid: PrivateGrid;
   /** Clients that the sum is divided by, however many are in it. */
   readonly denominator: number;
-  /** Where the coordinator is trusted, the noise of one coordinate of the sum; null where the clients have added theirs. */
-  readonly sample: (() => number) | null;
+  /**
+   * The noise of one coordinate of the sum. "clients": they have added theirs. "open": the coordinator is trusted to, and
+   * has yet to say with which (`withNoise` of private-rules.ts).
+   */
+  readonly noise: "clients" | "open" | (() => number);
 }
 
 export interface Aggregate {
@@ -94,21 +97,27 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
 function noisyMean(
   { scale }: FixedPoint,
   sums: Int32Array | Int16Array,
-  { denominator, sample }: NoisyMean,
+  { denominator, noise }: NoisyMean,
 ): Float32Array {
   const divisor = scale * denominator;
   const mean = new Float32Array(sums.length);
-  for (let i = 0; i < sums.length; i++) mean[i] = ((sums[i] as number) + (sample?.() ?? 0)) / divisor;
+  const sample = sampler(noise);
+  for (let i = 0; i < sums.length; i++) mean[i] = ((sums[i] as number) + sample()) / divisor;
   return mean;
 }
 
 /** Every client sent its bit as plus or minus `grid.bit`; every client weighs 1. */
-function withinClip(layout: VectorLayout, sum: Words, { grid, sample }: NoisyMean, clients: number): number | null {
+function withinClip(layout: VectorLayout, sum: Words, { grid, noise }: NoisyMean, clients: number): number | null {
   const { clipBitAt } = layout;
   if (clipBitAt === null) return null;
   const bits = signedView(sum.subarray(clipBitAt, clipBitAt + 1));
   checkRange(bits, grid.bit * clients + grid.tail);
-  return 0.5 + ((bits[0] as number) + (sample?.() ?? 0)) / (2 * grid.bit * clients);
+  return 0.5 + ((bits[0] as number) + sampler(noise)()) / (2 * grid.bit * clients);
+}
+
+function sampler(noise: NoisyMean["noise"]): () => number {
+  if (noise === "open") throw new Error("a trusted coordinator's sum is decoded with its noise");
+  return noise === "clients" ? () => 0 : noise;
 }
 
 function checkRange(sums: Int32Array | Int16Array, largest: number): void {

@@ -72,7 +72,8 @@ secureAggregation: { mode: malicious, dropoutRate: 0.1, corruptionRate: 0.1 }
 transcripts: { keepInputs: 0 }
 
 # Differential privacy (docs/privacy.md; \`allulook privacy plan\` says what is possible): none, or noise for
-# { unit: example, epsilon: 8, delta: 1e-5, minExamples: 100 } | { unit: client, epsilon: 8, delta: 1e-5 }
+# { unit: example, epsilon: 8, delta: 1e-5, minExamples: 100 } | { unit: client, epsilon: 8, delta: 1e-5 }, the latter with
+# clipNorm: 1, or clipNorm: { adaptive: { quantile: 0.5 } } to follow the sites' updates.
 privacy: { unit: none }
 
 release: { every: 1, dtype: int8, maxDrop: 0.01, keyframeEvery: 10 }

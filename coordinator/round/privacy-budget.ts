@@ -78,11 +78,7 @@ export interface PrivacyStatus {
 }
 
 /** Null without differential privacy. `toCome`: rounds that the schedule still has. */
-export function privacyStatus(
-  rules: PrivacyRules | null,
-  spent: Spent = {},
-  toCome: number = 0,
-): PrivacyStatus | null {
+export function privacyStatus(rules: PrivacyRules | null, spent: Spent = {}, toCome: number = 0): PrivacyStatus | null {
   if (rules === null) return null;
   const { unit, delta, budget } = rules;
   const epsilon = rules.epsilon(spent, 0);

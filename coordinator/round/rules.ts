@@ -5,6 +5,7 @@ import type { GraphRule } from "../../shared/secagg/sharing-graph.ts";
 import type { PrivacyRules } from "./privacy-budget.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
+import type { CommittedNoise } from "../../shared/privacy/committed-noise.ts";
 
 export interface Rules {
   /** The federation's id. */
@@ -61,6 +62,8 @@ export interface Rules {
   /** First pause after a failure; each further one is twice as long. */
   readonly backoffMs: number;
   readonly sidOf: (context: SessionContext) => Sha256;
+  /** Draws the seed of an attempt's noise, which is then part of its terms; left out where the coordinator adds none. */
+  readonly noise?: () => CommittedNoise;
   /** The authority's newest list; looked up when an attempt is decided on, then part of its terms. */
   readonly revoked: () => RevocationList | null;
 }

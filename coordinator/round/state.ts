@@ -5,6 +5,7 @@
  * what has been heard of the clients since this process started; decisions drawn from it are durable events of their own.
  */
 import type { ClientName, Purpose, Sha256 } from "../../shared/ids.ts";
+import type { CommittedNoise, NoiseSeed } from "../../shared/privacy/committed-noise.ts";
 import type { SessionContext } from "../../shared/secagg/session.ts";
 import type { GraphRule } from "../../shared/secagg/sharing-graph.ts";
 import type { SignedStep, Statement } from "../../shared/secagg/signed.ts";
@@ -77,6 +78,8 @@ export interface SumHead {
   readonly enough?: number;
   /** What its vectors cost, as JSON of a mechanism; left out where they have no noise. */
   readonly privacy?: string;
+  /** Of the noise that this coordinator, trusted with it, adds; its commitment is in the session. Never sent to anybody. */
+  readonly noiseSeed?: NoiseSeed;
   readonly excluded: ByClient<Exclusion>;
   readonly seconds: { readonly train: number; readonly secureAggregation: number };
 }
@@ -282,6 +285,7 @@ export interface Terms {
   readonly enough?: number;
   readonly privacy?: string;
   readonly clipNorm?: number;
+  readonly noise?: CommittedNoise;
 }
 
 interface At {

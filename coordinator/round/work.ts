@@ -3,7 +3,7 @@
  * asked for again after a restart and then comes to the same result.
  */
 import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
-import { privateRules } from "../aggregate/private-rules.ts";
+import { privateRules, withNoise } from "../aggregate/private-rules.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
 import { initialServerState } from "../optimizer/server-optimizer.ts";
 import { takeStep } from "../optimizer/step.ts";
@@ -13,9 +13,12 @@ import { scales, SHARE } from "../../shared/strategies/scaling.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { canonicalBytes } from "../../shared/params/layout.ts";
+import { systemRandom } from "../../shared/node/crypto.ts";
+import { noiseRandom } from "../../shared/privacy/committed-noise.ts";
 import { adaptiveClip } from "../../shared/privacy/adaptive-clip.ts";
 import { atClip } from "../../shared/privacy/private-fixed-point.ts";
 import { fixedPoint } from "../../shared/quantize/fixed-point.ts";
+import type { SecureRng } from "../../shared/rng/secure.ts";
 import { evaluationLayout, type EvaluationLayout } from "../../shared/secagg/evaluation-vector.ts";
 import { HEAD_SCORE, HEADS, type Metrics } from "../../shared/release/scores.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
@@ -90,7 +93,8 @@ export class Work {
       keptSum.catch(() => undefined);
       const { clipNorm } = sum.session;
       const survivors = total.survivors.length;
-      const aggregate = decodeAggregate(atClip(this.#shapes.training, clipNorm), total.words, survivors);
+      const rules = withNoise(atClip(this.#shapes.training, clipNorm), () => this.#noise(sum));
+      const aggregate = decodeAggregate(rules, total.words, survivors);
       if (config.transcripts.keepInputs > 0) await this.#keepParent(sum);
       const before = await this.#serverState(state.serverStates[0] as Sha256);
       const after = takeStep(config, before, aggregate, { survivors, clipNorm });
@@ -100,10 +104,9 @@ export class Work {
       ]);
       const { totalWeight, examples, examplesSeen, loss, norm, clippedShare } = aggregate;
       const told = config.privacy.unit === "none" ? loss : null;
-      const totals = {
-        ...{ weight: totalWeight, examples, examplesSeen, loss: told, deltaNorm: norm, clippedShare },
-        ...(clipNorm !== undefined && { clipNorm }),
-      };
+      const counts = { weight: totalWeight, examples, examplesSeen };
+      const clipped = { clippedShare, ...(clipNorm !== undefined && { clipNorm }) };
+      const totals = { ...counts, loss: told, deltaNorm: norm, ...clipped };
       const { rejected } = total;
       const next = after.clipNorm === undefined ? {} : { clipNorm: after.clipNorm };
       const made = { version, paramsHash: link.paramsHash, link: hashOf(link), serverState, ...next };
@@ -150,6 +153,13 @@ export class Work {
     const state = await readable(hash, async () => decodeServerState(await blobs.get(hash), layout.length));
     this.#held = { hash, state };
     return state;
+  }
+
+  /** The same however often the sum is taken; an attempt that an older process began committed to none. */
+  #noise({ session, sid, noiseSeed }: SumComplete): SecureRng {
+    if (session.noise === undefined) return systemRandom();
+    if (noiseSeed === undefined) throw new Error("the seed of the noise is lost");
+    return noiseRandom(this.#parts.crypto, sid, noiseSeed);
   }
 
   /** What the version was trained from, for the evidence of this round; its hash is that of the canonical bytes. */

@@ -1,20 +1,25 @@
 /**
  * Makes again, from what was kept of a session, all that its transcript says came of it: the revealed shares give the
  * secrets, the secrets the masks, the masked inputs the sum, the sum the mean, the mean the server's step, the step the
- * version. Every value is compared bit by bit, through the same code that made it.
+ * version. Every value is compared bit by bit, through the same code that made it. Without secure aggregation the kept keys
+ * open the vectors, and the noise of a trusted coordinator comes from the seed that it committed to.
  */
 import { z } from "zod";
 import { admitShareKeys, admitUnmask, type AdmittedShares, type AdmittedUnmask } from "../aggregate/admit.ts";
-import { decodeAggregate } from "../aggregate/decode.ts";
+import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
+import { withNoise } from "../aggregate/private-rules.ts";
+import { robustRule } from "../aggregate/robust/rules.ts";
 import { addBytes, applyMasks } from "../aggregate/secure-sum.ts";
 import { remainingMasks } from "../aggregate/unmask.ts";
 import { takeStep } from "../optimizer/step.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
 import { shapesOf } from "../round/work.ts";
+import { openedTotal, type SealedInput } from "./opened.ts";
 import { hashOf, hashOfText } from "../../shared/canonical.ts";
 import { readPlan, type TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError } from "../../shared/errors.ts";
-import type { ClientName } from "../../shared/ids.ts";
+import { clientName, sha256Hex, type ClientName } from "../../shared/ids.ts";
+import { noiseCommitment, noiseRandom, type NoiseSeed } from "../../shared/privacy/committed-noise.ts";
 import { adaptiveClip, clipOfRound } from "../../shared/privacy/adaptive-clip.ts";
 import { atClip } from "../../shared/privacy/private-fixed-point.ts";
 import { canonicalBytes, layoutOf, paramsFromBytes, type ParamLayout } from "../../shared/params/layout.ts";
@@ -25,7 +30,14 @@ import type { ReleaseFolder } from "../../shared/release/verify.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { fromBase64 } from "../../shared/secagg/encoding.ts";
 import { bytesOf, newWords, type Words } from "../../shared/secagg/mask.ts";
-import { COORDINATOR, MAX_PAYLOAD, statement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";
+import {
+  base64Of,
+  COORDINATOR,
+  MAX_PAYLOAD,
+  statement,
+  type SignedStep,
+  type Step,
+} from "../../shared/secagg/signed.ts";
 import type { DigestStatement } from "../../shared/secagg/transcript.ts";
 import type { Check } from "../../shared/transcript/findings.ts";
 import type { CheckedSession } from "../../shared/transcript/session.ts";
@@ -38,18 +50,31 @@ const settingFile = z.strictObject({
   tensors: z.array(z.strictObject({ name: z.string(), shape: z.array(z.int().min(1)) })),
 });
 
+export const STEP = "mean and server step";
+
 /** The checks of one completed session; `folder` is its `evidence/NAME`. */
 export function evidenceChecks(crypto: CryptoPort, checked: CheckedSession, folder: ReleaseFolder): Check[] {
   const evidence = new Evidence(crypto, checked, folder);
-  const made: Check[] = [
-    ["share commitments", () => evidence.shares()],
-    ["revealed shares", () => evidence.reveals()],
-    ["training plan", () => evidence.setting()],
-    ["masked inputs", () => evidence.inputs()],
-    ["sum", () => evidence.sum()],
-  ];
+  const off = checked.transcript.mode === "off";
+  const made: Check[] = off
+    ? [
+        ["training plan", () => evidence.setting()],
+        ["opened vectors and their sum", () => evidence.openedSum()],
+      ]
+    : [
+        ["share commitments", () => evidence.shares()],
+        ["revealed shares", () => evidence.reveals()],
+        ["training plan", () => evidence.setting()],
+        ["masked inputs", () => evidence.inputs()],
+        ["sum", () => evidence.sum()],
+      ];
   if (checked.transcript.result?.commit == null) return made;
-  return [...made, ["mean and server step", () => evidence.step()], ["version", () => evidence.version()]];
+  return [
+    ...made,
+    ...(off ? ([["the coordinator's noise", () => evidence.noise()]] as const) : []),
+    [STEP, () => evidence.step()],
+    ["version", () => evidence.version()],
+  ];
 }
 
 class Evidence {
@@ -61,12 +86,19 @@ class Evidence {
   #plan: TrainingPlan | null = null;
   #layout: ParamLayout | null = null;
   #words: Words | null = null;
+  /** Whose vectors are in the sum. */
+  #summed: readonly ClientName[];
+  /** Of a trusted coordinator's noise; null: it adds none. */
+  #seed: NoiseSeed | null = null;
+  /** Why the step cannot be taken again. */
+  #unrepeatable: string | null = null;
   #after: ServerState | null = null;
 
   constructor(crypto: CryptoPort, checked: CheckedSession, folder: ReleaseFolder) {
     this.#crypto = crypto;
     this.#checked = checked;
     this.#folder = folder;
+    this.#summed = checked.survivors;
   }
 
   async shares(): Promise<void> {
@@ -116,9 +148,73 @@ class Evidence {
     this.#words = words;
   }
 
+  /** Without secure aggregation: every vector opened, judged and added, as the coordinator had to. */
+  async openedSum(): Promise<void> {
+    const { session, transcript } = this.#checked;
+    const { rejected, sum } = this.#known(transcript.result);
+    const keys = await this.#json("opened.json", z.record(clientName, base64Of(32)));
+    const plan = this.#known(this.#plan);
+    const { wordBits } = plan.secureAggregation;
+    const inputs = this.#checked.inputs();
+    const training = session.purpose === "training" ? this.#rules(plan) : null;
+    const rules = {
+      wordBits,
+      words: training?.layout.words ?? inputs[0]?.words ?? 0,
+      rules: training,
+      rule: training === null ? null : robustRule(plan.aggregation),
+      needed: transcript.minSurvivors,
+    };
+    const total = await openedTotal(this.#crypto, rules, this.#sealed(keys));
+    const left = inputs.map(({ name }) => name).filter((name) => !total.survivors.includes(name));
+    const odd = [...left, ...rejected].find((name) => left.includes(name) !== rejected.includes(name));
+    if (odd !== undefined) {
+      const [said, found] = rejected.includes(odd) ? ["left out", "fit for"] : ["part of", "unfit for"];
+      wrong("result.rejected", `the vector of ${odd} is said to be ${said} the sum, and is ${found} it`);
+    }
+    const got = sha256Of(this.#crypto, bytesOf(total.words));
+    if (got !== sum) wrong("result.sum", `the vectors add up to ${short(got)}, the transcript says ${short(sum)}`);
+    this.#summed = total.survivors;
+    this.#words = total.words;
+  }
+
+  async *#sealed(keys: Readonly<Record<string, string>>): AsyncGenerator<SealedInput> {
+    for (const { name, hash } of this.#checked.inputs()) {
+      const path = `inputs/${name}.bin`;
+      const sealed = await this.#bytes(path);
+      if (sha256Of(this.#crypto, sealed) !== hash) wrong(path, `these are not the bytes that ${name} signed`);
+      const key = keys[name];
+      yield { name, sealed, key: key === undefined ? null : fromBase64(key) };
+    }
+  }
+
+  /** The seed must be the one that the session's id commits to: it was fixed before any vector came. */
+  async noise(): Promise<string | null> {
+    const { session } = this.#checked;
+    const plan = this.#known(this.#plan);
+    if (plan.privacy.unit !== "client") return "the plan has the coordinator add none";
+    if (session.noise === undefined) {
+      return (this.#unrepeatable = "the coordinator did not commit to its noise: the step cannot be taken again");
+    }
+    if ((await this.#folder.read("noise.json")) === null) {
+      return (this.#unrepeatable = "the seed of the noise is not here: the step cannot be taken again");
+    }
+    const { seed } = await this.#json("noise.json", z.strictObject({ seed: sha256Hex }));
+    if (noiseCommitment(this.#crypto, seed) !== session.noise) {
+      wrong("noise.json", "the seed is not the one that the coordinator committed to when the session began");
+    }
+    this.#seed = seed;
+    return null;
+  }
+
+  /** Of this round's sums. */
+  #rules(plan: TrainingPlan): AggregateRules {
+    const { session } = this.#checked;
+    const { training } = shapesOf(plan, this.#known(this.#layout).length, 0);
+    return atClip(training, session.clipNorm);
+  }
+
   async sum(): Promise<void> {
     const { session, members, survivors, dropouts, transcript } = this.#checked;
-    if (transcript.mode === "off") return;
     // Whole groups can be left out; what is kept is of sums without groups.
     if (this.#known(transcript.result).rejected.length > 0)
       wrong("result.rejected", "vectors were left out of this sum");
@@ -132,14 +228,16 @@ class Evidence {
     if (got !== sum) wrong("result.sum", `the inputs kept add up to ${short(got)}, the transcript says ${short(sum)}`);
   }
 
-  async step(): Promise<void> {
-    const { survivors } = this.#checked;
+  async step(): Promise<string | null> {
+    if (this.#unrepeatable !== null) return this.#unrepeatable;
+    const { session } = this.#checked;
+    const survivors = this.#summed.length;
     const commit = this.#known(this.#known(this.#checked.transcript.result).commit);
     const plan = this.#known(this.#plan);
     const layout = this.#known(this.#layout);
-    const { training } = shapesOf(plan, layout.length, 0);
-    const { clipNorm } = this.#checked.session;
-    const aggregate = decodeAggregate(atClip(training, clipNorm), this.#known(this.#words), survivors.length);
+    const { clipNorm } = session;
+    const noise = () => noiseRandom(this.#crypto, session.sid, this.#known(this.#seed));
+    const aggregate = decodeAggregate(withNoise(this.#rules(plan), noise), this.#known(this.#words), survivors);
     const before = await this.#bytes("before.state");
     if (sha256Of(this.#crypto, before) !== commit.serverStateBefore) {
       wrong("before.state", "it is not the server state that the transcript begins with");
@@ -150,14 +248,18 @@ class Evidence {
     if (clip !== clipNorm) {
       wrong("session.clipNorm", `the round clipped to ${clipNorm}, the state before it and the plan say ${clip}`);
     }
-    this.#after = takeStep(plan, state, aggregate, { survivors: survivors.length, clipNorm });
+    this.#after = takeStep(plan, state, aggregate, { survivors, clipNorm });
     const got = sha256Of(this.#crypto, encodeServerState(this.#after));
-    if (got === commit.serverState) return;
+    if (got === commit.serverState) return null;
     const said = short(commit.serverState);
-    wrong("result.commit.serverState", `${plan.strategy.name} leads to ${short(got)}, the transcript says ${said}`);
+    return wrong(
+      "result.commit.serverState",
+      `${plan.strategy.name} leads to ${short(got)}, the transcript says ${said}`,
+    );
   }
 
-  async version(): Promise<void> {
+  async version(): Promise<string | null> {
+    if (this.#unrepeatable !== null) return this.#unrepeatable;
     const { session, file, transcript } = this.#checked;
     const commit = this.#known(this.#known(transcript.result).commit);
     const layout = this.#known(this.#layout);
@@ -182,6 +284,7 @@ class Evidence {
     if (!follows || link.paramsHash !== commit.paramsHash || link.configHash !== session.configHash) {
       wrong("link.json", "the signed chain link is for another version, parent or plan");
     }
+    return null;
   }
 
   /** The steps whose hashes were signed, as they were sent. */

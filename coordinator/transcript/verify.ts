@@ -10,7 +10,7 @@ import { chainChecks, inOrder, type Named } from "../../shared/transcript/chain.
 import { copyChecks, type SiteCopy } from "../../shared/transcript/copy.ts";
 import { runChecks, type Check, type Finding } from "../../shared/transcript/findings.ts";
 import { CheckedSession, readTranscript, type Keys } from "../../shared/transcript/session.ts";
-import { evidenceChecks } from "./recompute.ts";
+import { evidenceChecks, STEP } from "./recompute.ts";
 
 export interface VerifyInput {
   readonly keys: Keys;
@@ -93,7 +93,13 @@ async function recompute(
 ): Promise<boolean> {
   if (checked.transcript.outcome !== "completed") return false;
   const folder = await input.evidence(name);
-  if (folder !== null) return runChecks(findings, name, evidenceChecks(crypto, checked, folder));
+  if (folder !== null) {
+    const made: Finding[] = [];
+    const sound = await runChecks(made, name, evidenceChecks(crypto, checked, folder));
+    findings.push(...made);
+    // Where the seed of a trusted coordinator's noise is not there, the sum was made again and nothing behind it.
+    return sound && !made.some(({ check, status }) => check === STEP && status === "skipped");
+  }
   await runChecks(findings, name, [["sum, step and version", () => "the masked inputs are not here"]]);
   return false;
 }

@@ -15,7 +15,8 @@ export async function keepEvidence(
 ): Promise<void> {
   const folder = join(parent, name);
   const exists = await stat(folder).catch(() => null);
-  if (exists === null) await writeWholeFolder(folder, files());
+  // Of a trusted coordinator it holds what opens single updates.
+  if (exists === null) await writeWholeFolder(folder, files(), 0o600);
   const oldest = Number.parseInt(name, 10) - rounds;
   for (const other of await readdir(parent)) {
     const round = /^\.?(\d+)/.exec(other)?.[1];

@@ -7,7 +7,11 @@ import { syncPath, writeFileDurably } from "./files.ts";
 type Entry = readonly [path: string, bytes: Uint8Array];
 
 /** Writes `files` (by path in the folder), replacing what lies there; removes what a killed writer left beside it. */
-export async function writeWholeFolder(folder: string, files: Iterable<Entry> | AsyncIterable<Entry>): Promise<void> {
+export async function writeWholeFolder(
+  folder: string,
+  files: Iterable<Entry> | AsyncIterable<Entry>,
+  mode?: number,
+): Promise<void> {
   const parent = dirname(resolve(folder));
   const prefix = `.${basename(folder)}.`;
   await mkdir(parent, { recursive: true });
@@ -15,7 +19,7 @@ export async function writeWholeFolder(folder: string, files: Iterable<Entry> | 
     if (name.startsWith(prefix)) await rm(join(parent, name), { recursive: true, force: true });
   }
   const temporary = join(parent, `${prefix}${randomBytes(6).toString("hex")}.tmp`);
-  for await (const [path, bytes] of files) await writeFileDurably(join(temporary, path), bytes);
+  for await (const [path, bytes] of files) await writeFileDurably(join(temporary, path), bytes, mode);
   await rm(folder, { recursive: true, force: true });
   await rename(temporary, folder);
   await syncPath(parent);

@@ -29,7 +29,7 @@ export function stepsPerRound(training: PrivacyTerms["training"], examples: numb
 }
 
 /** The integers of client-level privacy. */
-export interface NoisyGrid {
+interface NoisyGrid {
   /** Largest L2 norm of one client's integer vector, before noise: what clipNorm becomes. */
   readonly sensitivity: number;
   /** Of the noise that one client adds, or the coordinator to the sum where it is trusted. */
@@ -53,7 +53,7 @@ const ANY_DIMENSION = 2 ** 40;
  *
  * @throws CodedError CONFIG_HEADROOM
  */
-export function noisyGrid(
+function noisyGrid(
   terms: Pick<PrivacyTerms, "privacy" | "secureAggregation" | "schedule">,
   noiseMultiplier: number,
 ): NoisyGrid {

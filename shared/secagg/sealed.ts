@@ -75,6 +75,28 @@ export function openVector(
   return out;
 }
 
+/** The key of this one vector: with it anyone can open it, and nothing else. Throws SECAGG_KEY_WEAK, WIRE_HASH. */
+export function sealedVectorKey(
+  crypto: CryptoPort,
+  sid: string,
+  sender: string,
+  coordinatorKey: AgreementKey,
+  sealed: Uint8Array,
+): Uint8Array {
+  plainLength(sender, sealed.length);
+  const head = sealed.slice(0, HEAD);
+  return keyOf(crypto, sid, sender, coordinatorKey.agree(head), head, coordinatorKey.publicKey);
+}
+
+/** As {@link openVector}, by whoever was given the vector's own key. */
+export function openVectorWith(crypto: CryptoPort, key: Uint8Array, sender: string, sealed: Uint8Array): Uint8Array {
+  const out = new Uint8Array(plainLength(sender, sealed.length));
+  const chunks = chunksOf(sender, sealed.length);
+  const open = openerWith(crypto, key, sender, chunks);
+  for (let i = 0; i < chunks; i++) out.set(open(i, sealedChunk(sealed, i)), i * CHUNK);
+  return out;
+}
+
 /**
  * The chunks of a sealed vector one after the other, {@link CHUNK} bytes and the rest; each is authentic. Throws as
  * {@link openVector}: what came before a chunk that does not open is no vector.
@@ -89,7 +111,7 @@ export function* openChunks(
   const chunks = chunksOf(sender, sealed.length);
   const open = opener(crypto, sid, sender, coordinatorKey, sealed.slice(0, HEAD), chunks);
   for (let i = 0; i < chunks; i++) {
-    yield open(i, sealed.subarray(HEAD + i * (CHUNK + TAG), HEAD + (i + 1) * (CHUNK + TAG)));
+    yield open(i, sealedChunk(sealed, i));
   }
 }
 
@@ -112,6 +134,10 @@ export async function* openStream(
   }
 }
 
+function sealedChunk(sealed: Uint8Array, i: number): Uint8Array {
+  return sealed.subarray(HEAD + i * (CHUNK + TAG), HEAD + (i + 1) * (CHUNK + TAG));
+}
+
 function chunksOf(sender: string, sealedBytes: number): number {
   return Math.max(1, Math.ceil(plainLength(sender, sealedBytes) / CHUNK));
 }
@@ -126,6 +152,15 @@ function opener(
   chunks: number,
 ): (chunk: number, sealed: Uint8Array) => Uint8Array {
   const key = keyOf(crypto, sid, sender, coordinatorKey.agree(publicKey), publicKey, coordinatorKey.publicKey);
+  return openerWith(crypto, key, sender, chunks);
+}
+
+function openerWith(
+  crypto: CryptoPort,
+  key: Uint8Array,
+  sender: string,
+  chunks: number,
+): (chunk: number, sealed: Uint8Array) => Uint8Array {
   return (chunk, sealed) => {
     const plaintext = crypto.aeadOpen(key, nonceOf(chunk, chunk === chunks - 1), sealed, NOTHING);
     if (!plaintext) throw unreadable(sender);

@@ -21,6 +21,8 @@ export const sessionContext = z.strictObject({
   previousTranscriptDigest: sha256Hex,
   /** To which updates are clipped in this round, where the plan lets it adapt. */
   clipNorm: z.number().positive().optional(),
+  /** Commitment to the noise that a trusted coordinator will add (shared/privacy/committed-noise.ts). */
+  noise: sha256Hex.optional(),
 });
 export type SessionContext = z.infer<typeof sessionContext>;
 
@@ -46,6 +48,7 @@ export function sessionId(crypto: CryptoPort, context: SessionContext): Sha256 {
         hexToBytes(context.previousTranscriptDigest),
         // As text, which a float64 has one of.
         ...(context.clipNorm === undefined ? [] : ["clipNorm", String(context.clipNorm)]),
+        ...(context.noise === undefined ? [] : ["noise", hexToBytes(context.noise)]),
       ),
     ),
   ) as Sha256;

@@ -85,11 +85,6 @@ describe("federation.yaml", () => {
       "CONFIG_INVALID",
       "schedule.minSurvivors",
     ],
-    [
-      `federation: wards\n${LABELS}secureAggregation: { mode: off }\ntranscripts: { keepInputs: 1 }\n`,
-      "CONFIG_INVALID",
-      "transcripts.keepInputs",
-    ],
     [`federation: wards\n${LABELS}schedule: { every: often }\n`, "CONFIG_INVALID", "schedule.every"],
     [
       `federation: wards\n${LABELS}schedule: { every: "Mon-Fri 19:00-06:00 Europe/Atlantis" }\n`,

@@ -79,7 +79,8 @@ export async function judge(
   if (limb !== undefined) throw impossible("a part of a statistic", `at most ${largestLimb}`, limb);
   const bit = clipBitAt === null ? 0 : Math.abs(signedView(whole)[clipBitAt - coordinates] as number);
   const expectedBit = rules.noisy?.grid.bit ?? 0;
-  if (clipBitAt !== null && bit !== expectedBit) throw impossible("its clipping bit", `plus or minus ${expectedBit}`, bit);
+  if (clipBitAt !== null && bit !== expectedBit)
+    throw impossible("its clipping bit", `plus or minus ${expectedBit}`, bit);
   return { weight, tail: whole };
 }
 

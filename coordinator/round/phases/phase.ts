@@ -80,6 +80,7 @@ export function handOver(sum: Sum, at: number): SumHead {
     history,
     enough,
     privacy,
+    noiseSeed,
     excluded,
   } = sum;
   const seconds = { ...sum.seconds, [kind]: sum.seconds[kind] + Math.max(0, at - sum.since) / 1000 };
@@ -88,6 +89,7 @@ export function handOver(sum: Sum, at: number): SumHead {
     minSurvivors,
     ...(enough !== undefined && { enough }),
     ...(privacy !== undefined && { privacy }),
+    ...(noiseSeed !== undefined && { noiseSeed }),
   };
   const terms = { ...(graph !== undefined && { graph }), invited, ...limits, revoked, history };
   return { session, sid, version, mode, startedAt, since: at, ...terms, excluded, seconds };

@@ -42,7 +42,7 @@ export function keepEvidence(
   sum: SumComplete,
   commit: Extract<Effect, { type: "keep-evidence" }>["commit"],
 ): Effect[] {
-  if (rules.keepInputs === 0 || sum.mode === "off") return [];
+  if (rules.keepInputs === 0) return [];
   return [{ type: "keep-evidence", sum, commit }];
 }
 

@@ -68,6 +68,7 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     configHash: beginning.terms.configHash,
     previousTranscriptDigest: beginning.transcriptDigest,
     ...(beginning.terms.clipNorm !== undefined && { clipNorm: beginning.terms.clipNorm }),
+    ...(beginning.terms.noise !== undefined && { noise: beginning.terms.noise.commitment }),
   };
   const head: SumHead = {
     session,
@@ -84,6 +85,7 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
     ...(beginning.terms.enough !== undefined && { enough: beginning.terms.enough }),
     ...(beginning.terms.graph !== undefined && { graph: beginning.terms.graph }),
     ...(beginning.terms.privacy !== undefined && { privacy: beginning.terms.privacy }),
+    ...(beginning.terms.noise !== undefined && { noiseSeed: beginning.terms.noise.seed }),
     excluded: {},
     seconds: { train: 0, secureAggregation: 0 },
   };
@@ -95,7 +97,7 @@ export function beginSum(rules: Rules, beginning: Beginning, at: number): Sum {
 
 /** What an attempt that begins now is begun under. */
 export function termsOf(
-  { configHash, mode, minSurvivors, graph, revoked, buffer, privacy }: Rules,
+  { configHash, mode, minSurvivors, graph, revoked, buffer, privacy, noise }: Rules,
   { clipNorm: held }: Pick<FederationState, "clipNorm">,
   minRoster: number,
   purpose: Purpose = "evaluation",
@@ -105,7 +107,9 @@ export function termsOf(
   const enough = trains && buffer !== undefined ? { enough: buffer } : {};
   const costs = trains && privacy !== null ? { privacy: privacy.mechanism } : {};
   const clips = clipNorm === undefined ? {} : { clipNorm };
-  return { configHash, mode, minRoster, minSurvivors, graph, revoked: revoked(), ...enough, ...costs, ...clips };
+  const adds = trains && noise !== undefined ? { noise: noise() } : {};
+  const others = { ...enough, ...costs, ...clips, ...adds };
+  return { configHash, mode, minRoster, minSurvivors, graph, revoked: revoked(), ...others };
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */

@@ -44,7 +44,13 @@ describe("allulook privacy spent", () => {
     const spent = await runCommand(register, "privacy", "spent", "--data", folder, "--json");
     const epsilon = epsilonOf([{ mechanism, times: 4 }], 1e-5);
     expect(JSON.parse(spent.out)).toEqual({
-      ...{ unit: "example", epsilon, delta: 1e-5, budget: 3, left: 3 - epsilon, results: 4, rounds: 2 },
+      unit: "example",
+      epsilon,
+      delta: 1e-5,
+      budget: 3,
+      left: 3 - epsilon,
+      results: 4,
+      rounds: 2,
     });
     const text = await runCommand(register, "privacy", "spent", "--data", folder);
     expect(text.out).toContain(`epsilon ${epsilon.toFixed(3)} of 3 spent (${(3 - epsilon).toFixed(3)} left)`);

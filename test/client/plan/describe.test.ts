@@ -101,6 +101,9 @@ describe("the plan in plain words", () => {
   test("says that what the sums are made of is kept, where it is", () => {
     expect(words({ transcripts: { keepInputs: 3 } })).toContain("the newest 3 rounds were made of");
     expect(words({})).not.toContain("were made of");
+    const trusted = words({ transcripts: { keepInputs: 1 }, secureAggregation: { mode: "off" } });
+    expect(trusted).toContain("keeps what every site sent in the newest round");
+    expect(trusted).toContain("can read each site's change");
   });
 
   test("says what else is learned from, and that a teacher must be here", () => {

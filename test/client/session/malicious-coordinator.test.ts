@@ -43,9 +43,7 @@ function revealedNothing(site: Site, session: Session): void {
 }
 
 describe("the clipping norm of a round", () => {
-  const ADAPTIVE = {
-    ...{ unit: "client", epsilon: 8, noise: 3, clipNorm: { adaptive: { from: 1, min: 0.5, max: 2 } } },
-  };
+  const ADAPTIVE = { unit: "client", epsilon: 8, noise: 3, clipNorm: { adaptive: { from: 1, min: 0.5, max: 2 } } };
 
   async function site(privacy: object, policy: SiteOptions["policy"] = {}): Promise<Site> {
     world = await SessionWorld.open(1, { privacy });

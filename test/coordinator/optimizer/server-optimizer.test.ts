@@ -100,7 +100,9 @@ describe("the server state on disk", () => {
     const bytes = encodeServerState(state);
     expect(decodeServerState(bytes, X0.length)).toEqual(state);
     expect(encodeServerState(decodeServerState(bytes, X0.length))).toEqual(bytes);
-    const text = Buffer.from(bytes).toString("latin1").replace(/"clipNorm":0\.3/, '"clipNorm":-.3');
+    const text = Buffer.from(bytes)
+      .toString("latin1")
+      .replace(/"clipNorm":0\.3/, '"clipNorm":-.3');
     expect(() => decodeServerState(Buffer.from(text, "latin1"), X0.length)).toThrow(
       expect.objectContaining({ code: "STORE_CORRUPT" }),
     );

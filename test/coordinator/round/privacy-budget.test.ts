@@ -28,7 +28,13 @@ describe("the coordinator's privacy budget", () => {
     expect(privacyStatus(null, spentTimes(2), 4)).toBeNull();
     const fresh = privacyStatus(rules, undefined, 4);
     expect(fresh).toEqual({
-      ...{ unit: "client", epsilon: 0, delta: 1e-5, budget: 4, left: 4, spentRounds: 0, roundsLeft: 4 },
+      unit: "client",
+      epsilon: 0,
+      delta: 1e-5,
+      budget: 4,
+      left: 4,
+      spentRounds: 0,
+      roundsLeft: 4,
     });
     const some = privacyStatus(rules, spentTimes(3), 9) as NonNullable<typeof fresh>;
     expect(some).toMatchObject({ epsilon: rules.epsilon({}, 3), spentRounds: 3, roundsLeft: 1 });

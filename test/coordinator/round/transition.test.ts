@@ -222,8 +222,8 @@ describe("every event in every phase", () => {
         ]),
       ]),
       { type: "recruit", at, round: table.state.round },
-      { type: "invite", at, purpose: "training", clients: [], terms: termsOf(table.rules, 4, "training") },
-      { type: "invite", at, purpose: "evaluation", clients: [], terms: termsOf(table.rules, 3) },
+      { type: "invite", at, purpose: "training", clients: [], terms: termsOf(table.rules, {}, 4, "training") },
+      { type: "invite", at, purpose: "evaluation", clients: [], terms: termsOf(table.rules, {}, 3) },
       ...phases.map((phase) => ({ type: "close", at, sid: other, phase }) as RoundEvent),
       { type: "committed", at, sid: other, ...link, totals },
       { type: "evaluated", at, sid: other, sum: other, summary: { clients: 1, metrics: {}, modelMetrics: null } },
@@ -253,7 +253,7 @@ describe("every event in every phase", () => {
     // While it recruits, a round takes invitations, and may be given up.
     for (const purpose of current.phase === "recruiting" ? [] : (["training", "evaluation"] as const)) {
       if (purpose !== own) out.push({ type: "give-up", at, purpose, outcome: "failed", reason });
-      out.push({ type: "invite", at, purpose, clients: SITES as never, terms: termsOf(table.rules, 4) });
+      out.push({ type: "invite", at, purpose, clients: SITES as never, terms: termsOf(table.rules, {}, 4) });
     }
     if (current.phase !== "releasing") {
       out.push({ type: "released", at, version: state.version, manifestHash: null, reason });

@@ -6,7 +6,13 @@ import { decodeAggregate } from "../../../coordinator/aggregate/decode.ts";
 import { privateRules } from "../../../coordinator/aggregate/private-rules.ts";
 import { parseFederationConfig } from "../../../coordinator/config.ts";
 import { layoutOf } from "../../../shared/params/layout.ts";
-import { adaptiveClip, bitNoiseOf, clipOfRound, nextClip, splitSensitivity } from "../../../shared/privacy/adaptive-clip.ts";
+import {
+  adaptiveClip,
+  bitNoiseOf,
+  clipOfRound,
+  nextClip,
+  splitSensitivity,
+} from "../../../shared/privacy/adaptive-clip.ts";
 import { epsilonOf, type Mechanism } from "../../../shared/privacy/mechanism.ts";
 import { noiseOf, privateGrid, roundMechanism } from "../../../shared/privacy/plan.ts";
 import { atClip } from "../../../shared/privacy/private-fixed-point.ts";
@@ -15,7 +21,8 @@ import { trainingLayout } from "../../../shared/secagg/vector-layout.ts";
 import { clippingNorms } from "../../reference/adaptive-clip.ts";
 
 const configOf = (privacy: string, rest = "schedule: { rounds: 3 }") =>
-  parseFederationConfig(`federation: test\nlabels: { scene: [a, b] }\nprivacy: { unit: client, ${privacy} }\n${rest}`).config;
+  parseFederationConfig(`federation: test\nlabels: { scene: [a, b] }\nprivacy: { unit: client, ${privacy} }\n${rest}`)
+    .config;
 const WIDE = { min: 1e-6, max: 1e6 } as const;
 const close = (got: number, expected: number, relative = 1e-12) =>
   expect(Math.abs(got / expected - 1)).toBeLessThan(relative);
@@ -32,14 +39,20 @@ describe("the norm from round to round", () => {
       minLength: 1,
       maxLength: 6,
     });
-    const rates = { quantile: fc.double({ min: 0.05, max: 0.95, noNaN: true }), rate: fc.double({ min: 0.01, max: 1, noNaN: true }) };
+    const rates = {
+      quantile: fc.double({ min: 0.05, max: 0.95, noNaN: true }),
+      rate: fc.double({ min: 0.01, max: 1, noNaN: true }),
+    };
     fc.assert(
       fc.property(sizes, fc.record(rates), (rounds, { quantile, rate }) => {
         const settings = { ...adaptive, ...WIDE, quantile, rate };
         // A float32 has another length than asked for: both see the one that is sent.
         const deltas = rounds.map((norms) => norms.map((norm) => Float32Array.of(0, norm, 0)));
         const algorithm = { initial: 1, gamma: quantile, eta: rate, noise: () => 0 };
-        const expected = clippingNorms(deltas.map((round) => round.map((delta) => delta[1] as number)), algorithm);
+        const expected = clippingNorms(
+          deltas.map((round) => round.map((delta) => delta[1] as number)),
+          algorithm,
+        );
         let held: number | undefined;
         for (const [i, round] of deltas.entries()) {
           const clip = clipOfRound(settings, held);
@@ -68,23 +81,26 @@ describe("the norm from round to round", () => {
     expect(nextClip(adaptive, 1.25, 0.5)).toBe(1.25);
   });
 
-  test.each([0.2, 0.5, 0.9])("comes to the quantile %d of made-up norms from far away, with the noise of the paper", (quantile) => {
-    const rng = Rng.of(7, "adaptive clip", quantile);
-    const normal = () => Math.sqrt(-2 * Math.log(1 - rng.uniform())) * Math.cos(2 * Math.PI * rng.uniform());
-    const clients = 100;
-    const adaptive = { quantile, rate: 0.2, from: 0.01, ...WIDE };
-    const norm = () => 3 * Math.exp(0.5 * normal());
-    let clip = clipOfRound(adaptive, undefined);
-    const late: number[] = [];
-    for (let round = 0; round < 300; round++) {
-      const within = Array.from({ length: clients }, norm).filter((length) => length <= clip).length;
-      clip = nextClip(adaptive, clip, (within + bitNoiseOf(adaptive, 1, clients) * normal()) / clients);
-      if (round >= 200) late.push(clip);
-    }
-    const expected = quantileOf(Array.from({ length: 20_000 }, norm), quantile);
-    const mean = Math.exp(late.reduce((sum, value) => sum + Math.log(value), 0) / late.length);
-    expect(Math.abs(Math.log(mean / expected))).toBeLessThan(0.06);
-  });
+  test.each([0.2, 0.5, 0.9])(
+    "comes to the quantile %d of made-up norms from far away, with the noise of the paper",
+    (quantile) => {
+      const rng = Rng.of(7, "adaptive clip", quantile);
+      const normal = () => Math.sqrt(-2 * Math.log(1 - rng.uniform())) * Math.cos(2 * Math.PI * rng.uniform());
+      const clients = 100;
+      const adaptive = { quantile, rate: 0.2, from: 0.01, ...WIDE };
+      const norm = () => 3 * Math.exp(0.5 * normal());
+      let clip = clipOfRound(adaptive, undefined);
+      const late: number[] = [];
+      for (let round = 0; round < 300; round++) {
+        const within = Array.from({ length: clients }, norm).filter((length) => length <= clip).length;
+        clip = nextClip(adaptive, clip, (within + bitNoiseOf(adaptive, 1, clients) * normal()) / clients);
+        if (round >= 200) late.push(clip);
+      }
+      const expected = quantileOf(Array.from({ length: 20_000 }, norm), quantile);
+      const mean = Math.exp(late.reduce((sum, value) => sum + Math.log(value), 0) / late.length);
+      expect(Math.abs(Math.log(mean / expected))).toBeLessThan(0.06);
+    },
+  );
 });
 
 function quantileOf(values: readonly number[], quantile: number): number {
@@ -113,7 +129,12 @@ describe("what it costs", () => {
   });
 
   test("by the accountant as much as one vector with the plan's noise multiplier", () => {
-    const gaussian = (noiseMultiplier: number): Mechanism => ({ kind: "sampled-gaussian", rate: 1, noiseMultiplier, steps: 1 });
+    const gaussian = (noiseMultiplier: number): Mechanism => ({
+      kind: "sampled-gaussian",
+      rate: 1,
+      noiseMultiplier,
+      steps: 1,
+    });
     for (const [z, sigma] of [
       [0.8, 1.5],
       [3, 5],
@@ -140,7 +161,11 @@ describe("what it costs", () => {
       [2, 4],
       [2, 1_000],
     ] as const) {
-      const { update } = splitSensitivity(1e8, z, bitNoiseOf({ quantile: 0.5, rate: 0.2, from: 1, ...WIDE }, z, clients));
+      const { update } = splitSensitivity(
+        1e8,
+        z,
+        bitNoiseOf({ quantile: 0.5, rate: 0.2, from: 1, ...WIDE }, z, clients),
+      );
       expect((update / 1e8) ** 2).toBeGreaterThanOrEqual(0.9 - 1e-6);
     }
     expect(bitNoiseOf({ quantile: 0.5, rate: 0.2, from: 1, ...WIDE }, 2, 1_000)).toBe(50);
@@ -150,18 +175,28 @@ describe("what it costs", () => {
 describe("the configuration", () => {
   test("fills in the paper's rates", () => {
     expect(adaptiveClip(configOf("clipNorm: { adaptive: {} }").privacy)).toEqual({
-      ...{ quantile: 0.5, rate: 0.2, from: 1, min: 0.001, max: 100 },
+      quantile: 0.5,
+      rate: 0.2,
+      from: 1,
+      min: 0.001,
+      max: 100,
     });
     expect(adaptiveClip(configOf("clipNorm: 2").privacy)).toBeNull();
   });
 
   test.each([
-    ["clipNorm: { adaptive: { from: 200 } }", "privacy.clipNorm.adaptive.from: expected between min (0.001) and max (100)"],
+    [
+      "clipNorm: { adaptive: { from: 200 } }",
+      "privacy.clipNorm.adaptive.from: expected between min (0.001) and max (100)",
+    ],
     ["clipNorm: { adaptive: { min: 2 } }", "privacy.clipNorm.adaptive.from"],
     ["clipNorm: { adaptive: { quantile: 1 } }", "privacy.clipNorm"],
     ["clipNorm: { adaptive: { speed: 1 } }", "privacy.clipNorm"],
     ["clipNorm: -1", "privacy.clipNorm"],
-    ["noiseMultiplier: 4, budget: 1000, clipNorm: { adaptive: { bitNoise: 1.9 } }", "more than 2, half of the noise multiplier"],
+    [
+      "noiseMultiplier: 4, budget: 1000, clipNorm: { adaptive: { bitNoise: 1.9 } }",
+      "more than 2, half of the noise multiplier",
+    ],
     ["noiseMultiplier: 4, budget: 1000, clipNorm: { adaptive: { bitNoise: 1e6 } }", ""],
   ])("%s", (privacy, words) => {
     if (words === "") expect(() => configOf(privacy)).not.toThrow();
