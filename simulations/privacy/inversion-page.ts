@@ -50,7 +50,7 @@ export async function inversionPage(result: InversionResult, size: number, clien
       </style>
       <h1>Gradient inversion</h1>
       <p>
-        One step of training on one picture; the attacker divides gradients of the first layer. A trusted coordinator
+        One step of training on one picture, and the same attack on what three parties see: a trusted coordinator
         without secure aggregation sees the plain update; under secure aggregation it sees the masked one and the sum.
       </p>
       <div class="row">${panels}</div>
