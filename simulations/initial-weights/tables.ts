@@ -85,9 +85,11 @@ export function foldsTable(scores: readonly FoldScores[], rounds: number, majori
     written(meanAuroc),
   ];
   const rows = INITS.flatMap((init) => [
-    row(
-      `${init}, ${rounds} rounds`,
-      summaryOf(scores, ({ courses }) => courses[init].rounds[rounds]),
+    ...[0, rounds].map((round) =>
+      row(
+        `${init}, ${round} rounds`,
+        summaryOf(scores, ({ courses }) => courses[init].rounds[round]),
+      ),
     ),
     row(
       `${init}, central`,
