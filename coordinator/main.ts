@@ -144,6 +144,7 @@ export async function openCoordinator(
         start: async (events) => {
           await sockets.start(events);
           await writeEndpoint(paths, sockets.url);
+          observer.listening?.(sockets.url);
         },
         send: (client, message) => sockets.send(client, message),
         traffic: () => sockets.traffic(),

@@ -53,7 +53,8 @@ export const ERRORS = {
   UPLOAD_REFUSED: "The coordinator does not expect this upload (any more); the client goes on with the next attempt.",
   UPLOAD_OFFSET: "An upload was continued at the wrong place; the client asks for the right one and goes on.",
   NOT_FOUND: "There is nothing under this address (any more); update the software if this goes on.",
-  COORDINATOR_UNREACHABLE: "Check that the coordinator runs, and its address, port, proxy and firewall.",
+  COORDINATOR_UNREACHABLE:
+    "Check that the coordinator runs, and its address, port, proxy and firewall; where its certificate is of an authority of your own, give --ca (join) or set NODE_EXTRA_CA_CERTS.",
   COORDINATOR_FAILED: "The coordinator failed to do this; its log has the cause.",
   AUTH_UNKNOWN_CLIENT: "This client is not enrolled; join with an invitation first.",
   AUTH_REFUSED: "The other end could not prove that it holds the enrolled key.",

@@ -33,7 +33,13 @@ async function coordinate(options: {
   const { config, tolerated } = await readFederationConfig(options.config);
   const progress = liveProgress(config.schedule.rounds);
   const log = pino({ level: options.log }, pino.destination({ dest: 2, sync: true }));
-  const running = await openCoordinator(resolve(options.config), log, progress.observer);
+  const running = await openCoordinator(resolve(options.config), log, {
+    ...progress.observer,
+    listening: (url) =>
+      note(
+        `federation "${config.federation}" in ${running.folder} listens on ${url}; a round tolerates ${tolerated} dropout${tolerated === 1 ? "" : "s"} in its smallest cohort`,
+      ),
+  });
   const { coordinator } = running;
   await interruptible(async (signal) => {
     try {
@@ -41,9 +47,6 @@ async function coordinate(options: {
         signal.addEventListener("abort", () => done(null), { once: true }),
       );
       const over = coordinator.run();
-      note(
-        `federation "${config.federation}" in ${running.folder}: a round tolerates ${tolerated} dropout${tolerated === 1 ? "" : "s"} in its smallest cohort`,
-      );
       const reason = await Promise.race([over, interrupted]);
       if (reason !== null) {
         note(`the federation is over: ${reason.message}`);

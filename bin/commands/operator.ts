@@ -95,7 +95,7 @@ async function init(
 Authority key: ${fingerprint(authority.authorityKey)}
 Next: read ${paths.config}, then
   allulook coordinator --config ${paths.config}
-  allulook invite NAME --config ${paths.config}`,
+  allulook invite NAME ${isLoopback(options.host) ? "" : "--url https://THIS-MACHINE "}--config ${paths.config}`,
   );
 }
 

@@ -1,15 +1,18 @@
 /** The training plan, asked of the coordinator once, for a site whose client has not run yet. */
 import { readPlan } from "../../shared/config/plan.ts";
-import { CodedError } from "../../shared/errors.ts";
+import { CodedError, ERRORS, type ErrorCode } from "../../shared/errors.ts";
 import type { ClientTransport } from "../transport/port.ts";
 
-/** Connects, takes the plan's text and closes. Throws PLAN_INVALID, or DISCONNECTED with the last reason after `patienceMs`. */
+/**
+ * Connects, takes the plan's text and closes. Throws PLAN_INVALID or, after `patienceMs`, what the coordinator refused with
+ * last, or COORDINATOR_UNREACHABLE with the reason.
+ */
 export async function fetchPlan(transport: ClientTransport, patienceMs: number): Promise<string> {
   let timer: NodeJS.Timeout | undefined;
   let why = "the coordinator does not answer";
   try {
     return await new Promise<string>((resolve, reject) => {
-      timer = setTimeout(() => reject(new CodedError("DISCONNECTED", why)), patienceMs);
+      timer = setTimeout(() => reject(asError(why)), patienceMs);
       transport.open({
         connected: () => {
           why = "the coordinator sends no plan";
@@ -32,4 +35,12 @@ export async function fetchPlan(transport: ClientTransport, patienceMs: number):
     clearTimeout(timer);
     await transport.close();
   }
+}
+
+/** A refusal's reason begins with its code. */
+function asError(reason: string): CodedError {
+  const [, code = "", words = ""] = /^([A-Z_]+): (.*)$/s.exec(reason) ?? [];
+  return Object.hasOwn(ERRORS, code)
+    ? new CodedError(code as ErrorCode, words)
+    : new CodedError("COORDINATOR_UNREACHABLE", reason);
 }

@@ -31,7 +31,7 @@ export const answersFile = z.strictObject({
 
 const inviteInput = z.strictObject({
   name: z.string(),
-  url: z.url({ protocol: /^https?$/ }),
+  url: z.url({ protocol: /^https?$/, error: "expected an address such as https://fl.example.org:7443" }),
   valid: duration.prefault("7d"),
   replace: z.boolean().default(false),
 });

@@ -24,6 +24,8 @@ export interface Observer {
   round?(report: RoundReport): void;
   /** A client was refused or left out, with the reason that it was told, too. */
   refused?(client: ClientName, reason: Reason): void;
+  /** The port is open under this address. */
+  listening?(url: string): void;
   /** Something failed that will be tried again. */
   trouble?(what: string, error: unknown): void;
 }
