@@ -7,8 +7,8 @@ import { l2Norm } from "../../shared/privacy/clip.ts";
 import type { PrivateGrid } from "../../shared/privacy/plan.ts";
 import { decodeMean, signedView, type FixedPoint } from "../../shared/quantize/fixed-point.ts";
 import type { Words } from "../../shared/secagg/mask.ts";
-import { SHARE } from "../../shared/strategies/scaling.ts";
-import { readReal, readStatistics, type VectorLayout } from "../../shared/secagg/vector-layout.ts";
+import { SHARE, type ShareRange } from "../../shared/strategies/scaling.ts";
+import { readReal, readStatistics, REAL_STEP, type VectorLayout } from "../../shared/secagg/vector-layout.ts";
 
 export interface AggregateRules {
   readonly layout: VectorLayout;
@@ -16,6 +16,8 @@ export interface AggregateRules {
   readonly clipNorm: number | null;
   /** Client-level privacy; left out without it. */
   readonly noisy?: NoisyMean;
+  /** Of strategies that scale updates; null or left out where none does. */
+  readonly shares?: ShareRange | null;
 }
 
 /** A sum with noise, and the mean that is made of it. */
@@ -80,6 +82,15 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
   }
   const shareWithinClip = noisy === undefined ? null : withinClip(layout, sum, noisy, totalWeight);
   const statistics = readStatistics(layout, sum);
+  const totalShare = readReal(statistics, SHARE);
+  const possible = impossibleShare(rules, totalShare, totalWeight, survivors);
+  if (possible !== null) {
+    throw new CodedError("AGGREGATE_RANGE", `shares sum to ${totalShare}, possible are ${possible.join(" to ")}`, {
+      field: SHARE,
+      expected: possible,
+      got: totalShare,
+    });
+  }
   const { clipped = 0, examples = 0, examplesSeen = 0 } = statistics;
   return {
     meanDelta,
@@ -89,9 +100,23 @@ export function decodeAggregate(rules: AggregateRules, sum: Words, survivors: nu
     examples,
     examplesSeen,
     loss: readReal(statistics, "loss") / Math.max(1, examplesSeen),
-    totalShare: readReal(statistics, SHARE),
     shareWithinClip,
+    totalShare,
   };
+}
+
+/** Null where these clients can have sent shares of that sum; else what is possible. */
+export function impossibleShare(
+  { shares }: AggregateRules,
+  totalShare: number,
+  totalWeight: number,
+  clients: number,
+): readonly [least: number, most: number] | null {
+  if (shares == null) return null;
+  const rounding = clients * REAL_STEP;
+  const least = shares.least * totalWeight - rounding;
+  const most = shares.most * totalWeight + rounding;
+  return totalShare >= least && totalShare <= most ? null : [least, most];
 }
 
 function noisyMean(

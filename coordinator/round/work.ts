@@ -9,7 +9,7 @@ import { initialServerState } from "../optimizer/server-optimizer.ts";
 import { takeStep } from "../optimizer/step.ts";
 import { hashOf } from "../../shared/canonical.ts";
 import type { TrainingPlan } from "../../shared/config/plan.ts";
-import { scales, SHARE } from "../../shared/strategies/scaling.ts";
+import { scales, SHARE, shareRange } from "../../shared/strategies/scaling.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { canonicalBytes } from "../../shared/params/layout.ts";
@@ -55,6 +55,7 @@ export function shapesOf(
       layout,
       fixed: fixedPoint({ wordBits, cohortMax, maxWeight, coordinateBound: config.clip.coordinate }),
       clipNorm: config.clip.norm,
+      shares: shareRange(config.strategy, config.training.optimizer),
     },
     evaluation: evaluationLayout({ wordBits, cohortMax, counters }),
   };

@@ -68,6 +68,8 @@ export function readStatistics(layout: VectorLayout, sum: Words): Record<string,
 
 /** Fraction bits of a real number sent as a statistic. */
 const REAL_SCALE = 2 ** 20;
+/** Within which a real number arrives. */
+export const REAL_STEP = 1 / REAL_SCALE;
 
 /** The two statistics that carry the real number `name` (training losses can be negative). */
 function realNames(name: string): [string, string] {

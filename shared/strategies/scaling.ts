@@ -42,7 +42,8 @@ export interface LocalScaling {
 export function localScaling(strategy: Strategy, optimizer: Optimizer, facts: LocalFacts): LocalScaling | null {
   switch (strategy.name) {
     case "fednova": {
-      const share = progressOf(optimizer, facts.steps) / progressOf(optimizer, strategy.steps);
+      const progress = progressOf(optimizer, facts.steps) / progressOf(optimizer, strategy.steps);
+      const share = Math.min(MOST_PROGRESS, progress);
       return { factor: 1 / share, share };
     }
     case "qfedavg": {
@@ -55,6 +56,32 @@ export function localScaling(strategy: Strategy, optimizer: Optimizer, facts: Lo
     }
     case "fedbuff":
       return { factor: 1 / Math.sqrt(1 + facts.staleness) };
+    default:
+      return null;
+  }
+}
+
+/** A client that took more than so many times `steps` of fednova counts as one that took as many. */
+const MOST_PROGRESS = 100;
+
+/** What a client's share can be, for each unit of its weight. */
+export interface ShareRange {
+  readonly least: number;
+  readonly most: number;
+}
+
+/**
+ * Null where the strategy has no shares. Without it one client's claim would multiply everybody's update by as much as it
+ * likes. Of qfedavg only the least is known: a share that is too large makes the step smaller.
+ */
+export function shareRange(strategy: Strategy, optimizer: Optimizer): ShareRange | null {
+  switch (strategy.name) {
+    case "fednova":
+      return { least: progressOf(optimizer, 1) / progressOf(optimizer, strategy.steps), most: MOST_PROGRESS };
+    case "qfedavg": {
+      const [least, most] = strategy.lossRange;
+      return { least: (least / most) ** strategy.q, most: Number.POSITIVE_INFINITY };
+    }
     default:
       return null;
   }

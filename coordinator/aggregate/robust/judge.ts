@@ -6,7 +6,9 @@ import { CodedError } from "../../../shared/errors.ts";
 import type { ClientName } from "../../../shared/ids.ts";
 import { signedView } from "../../../shared/quantize/fixed-point.ts";
 import type { Words } from "../../../shared/secagg/mask.ts";
-import type { AggregateRules } from "../decode.ts";
+import { readReal, readStatistics } from "../../../shared/secagg/vector-layout.ts";
+import { SHARE } from "../../../shared/strategies/scaling.ts";
+import { impossibleShare, type AggregateRules } from "../decode.ts";
 
 /** A vector, read from the beginning as often as wanted, in pieces that begin where those of all others do. */
 export interface VectorReader {
@@ -81,6 +83,10 @@ export async function judge(
   const expectedBit = rules.noisy?.grid.bit ?? 0;
   if (clipBitAt !== null && bit !== expectedBit)
     throw impossible("its clipping bit", `plus or minus ${expectedBit}`, bit);
+  const statistics = readStatistics({ ...layout, statisticsAt: layout.statisticsAt - layout.coordinates }, whole);
+  const share = readReal(statistics, SHARE);
+  const shares = impossibleShare(rules, share, weight, clients.length);
+  if (shares !== null) throw impossible("its share", shares.join(" to "), share);
   return { weight, tail: whole };
 }
 
