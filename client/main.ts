@@ -29,7 +29,7 @@ import { openPrivacyLedger } from "./policy/privacy-ledger.ts";
 import { applyCpuPolicy } from "./policy/resources.ts";
 import { openRoundLog } from "./secagg/round-log-file.ts";
 import { ClientSession } from "./session.ts";
-import { copyKeeper, toldLast } from "./session/copies.ts";
+import { copyKeeper, revealedLast, toldLast } from "./session/copies.ts";
 import type { Log } from "./session/ports.ts";
 import {
   readIdentity,
@@ -135,6 +135,7 @@ export async function createClient(
           ),
       },
       told: await toldLast(paths.transcripts),
+      revealed: await revealedLast(paths.transcripts),
       keepCopy: copyKeeper(paths.transcripts),
       audit: {
         append: auditFile.append,

@@ -44,6 +44,7 @@ export class ClientSession {
     this.#judge = new Judge(parts.crypto, parts.pinned, {
       revocations: parts.revocations ?? { held: null, keep: () => {} },
       told: parts.told ?? null,
+      revealed: parts.revealed ?? null,
       allowRestored: parts.policy.allowRestored,
     });
     this.#finished = openFinished();
@@ -187,8 +188,10 @@ export class ClientSession {
       log: this.#parts.log,
       revealing: async (copy) => {
         await this.#parts.keepCopy?.(copy);
+        this.#judge.revealed(session);
         await this.#parts.audit?.append({ act: "revealed", facts: { sid, purpose, round, attempt, ...listOf(copy) } });
       },
+      delivered: () => work.delivered(session),
       refused: ({ code, message: words }) => this.#note({ act: "refused", facts: { sid, code, message: words } }),
       work: (signal) => work.vector(session, version, signal),
     });
@@ -200,7 +203,9 @@ export class ClientSession {
     try {
       this.#judge.ended(message, attempt?.session ?? null);
     } catch (error) {
-      log.error({ code: isCoded(error) ? error.code : undefined, sid: message.sid }, String(error));
+      const code = isCoded(error) ? error.code : undefined;
+      log.error({ code, sid: message.sid }, String(error));
+      if (code === "SESSION_SPLIT_VIEW") this.#note({ act: "refused", facts: { sid: message.sid, code } });
       return;
     }
     if (attempt === undefined) return;
@@ -209,6 +214,8 @@ export class ClientSession {
     const why = message.reason === null ? "" : `: ${message.reason.message}`;
     log.info({ purpose, round, outcome: message.outcome }, `${purpose} of round ${round} ${message.outcome}${why}`);
     attempt.end(`the coordinator ended the attempt as ${message.outcome}`);
+    const counted = message.outcome === "completed" && attempt.delivered;
+    if (!counted) this.#write(this.#planning.current?.work.notCounted(attempt.session));
     // After a failed attempt the round is tried again, with the same result of training.
     if (purpose === "training" && message.outcome !== "failed") this.#planning.current?.work.roundOver();
   }

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { deserialize, serialize } from "node:v8";
+import type { PersonalEntry } from "../client/model-cache/personal.ts";
 import type { SavedStore } from "../coordinator/store/memory.ts";
 import { CodedError } from "../shared/errors.ts";
 import type { ClientName, Sha256 } from "../shared/ids.ts";
@@ -22,7 +23,7 @@ export interface SavedSimulation {
   readonly store: SavedStore;
   readonly blobs: readonly (readonly [Sha256, Uint8Array])[];
   /** What each client keeps for itself, by round. */
-  readonly personal: ReadonlyMap<ClientName, readonly (readonly [number, Float32Array])[]>;
+  readonly personal: ReadonlyMap<ClientName, readonly PersonalEntry[]>;
 }
 
 const HASH_BYTES = 32;

@@ -1,13 +1,14 @@
 /**
- * What a site keeps for itself of the model (`training.personal`): never sent, written after every round's training.
- * The two newest are kept, by round, so that a round that is trained again begins from the same values.
+ * What a site keeps for itself of the model (`training.personal`), or for the strategy (`training/drift.ts`): never sent.
+ * The two newest are kept, by round, so that a round that is trained again begins from the same values; and of those trained
+ * from an earlier version the newest, which holds where rounds came to nothing since.
  */
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { isCoded } from "../../shared/errors.ts";
-import { writeFileDurably } from "../../shared/node/files.ts";
+import { syncPath, writeFileDurably } from "../../shared/node/files.ts";
 import type { ParamLayout } from "../../shared/params/layout.ts";
 import { decodeKeyframe, encodeKeyframe } from "../../shared/quantize/keyframe.ts";
 import { layoutHashOf } from "../../shared/quantize/pack.ts";
@@ -15,8 +16,18 @@ import { layoutHashOf } from "../../shared/quantize/pack.ts";
 export interface PersonalStore {
   /** The newest values from a round up to this one; null: as the model begins. */
   through(round: number): Promise<Float32Array | null>;
-  /** Durable when resolved. The same round again takes the place of what it left before. */
-  keep(round: number, values: Float32Array): Promise<void>;
+  /** As {@link through}, of those alone that were trained from an earlier version than this one; null: none. */
+  before(round: number, version: number): Promise<Float32Array | null>;
+  /** Durable when resolved. The same round again takes the place of what it left before. `version`: trained from. */
+  keep(round: number, values: Float32Array, version?: number): Promise<void>;
+  /** Forgets what a round left. */
+  drop(round: number): Promise<void>;
+}
+
+/** A round that left something, and the version it trained from; -1 where nobody asks for that. */
+interface Kept {
+  readonly round: number;
+  readonly version: number;
 }
 
 /** Enough to train the newest round again, and to score the version before it. */
@@ -31,30 +42,55 @@ function roundFor(kept: readonly number[], round: number): number | null {
   return rounds.find((one) => one <= round) ?? (rounds.length >= KEPT ? (rounds.at(-1) ?? null) : null);
 }
 
-export class MemoryPersonalStore implements PersonalStore {
-  #kept: Map<number, Float32Array>;
+/** Of those kept, newest first, those for {@link PersonalStore.before}. */
+function earlier<T extends Kept>(kept: readonly T[], round: number, version: number): T[] {
+  return kept.filter((one) => one.round < round && one.version < version).toSorted((a, b) => b.round - a.round);
+}
 
-  constructor(kept: readonly (readonly [number, Float32Array])[] = []) {
-    this.#kept = new Map(kept);
+/** Which rounds stay. */
+function staying(kept: readonly Kept[]): ReadonlySet<number> {
+  const newestFirst = kept.toSorted((a, b) => b.round - a.round);
+  const [newest] = newestFirst;
+  const before = newestFirst.find(({ version }) => newest !== undefined && version < newest.version);
+  const stay = before === undefined ? newestFirst.slice(0, KEPT) : [...newestFirst.slice(0, KEPT), before];
+  return new Set(stay.map(({ round }) => round));
+}
+
+export type PersonalEntry = readonly [round: number, values: Float32Array, version?: number];
+
+export class MemoryPersonalStore implements PersonalStore {
+  readonly #kept = new Map<number, Kept & { readonly values: Float32Array }>();
+
+  constructor(kept: readonly PersonalEntry[] = []) {
+    for (const [round, values, version = -1] of kept) this.#kept.set(round, { round, version, values });
   }
 
   /** Everything kept, by round. */
-  entries(): [number, Float32Array][] {
-    return [...this.#kept];
+  entries(): PersonalEntry[] {
+    return [...this.#kept.values()].map(({ round, values, version }) => [round, values, version]);
   }
 
   async through(round: number): Promise<Float32Array | null> {
     const at = roundFor([...this.#kept.keys()], round);
-    return at === null ? null : (this.#kept.get(at) ?? null);
+    return at === null ? null : (this.#kept.get(at)?.values ?? null);
   }
 
-  async keep(round: number, values: Float32Array): Promise<void> {
-    const kept = [...this.#kept.set(round, values.slice())].toSorted(([a], [b]) => b - a);
-    this.#kept = new Map(kept.slice(0, KEPT));
+  async before(round: number, version: number): Promise<Float32Array | null> {
+    return earlier([...this.#kept.values()], round, version)[0]?.values ?? null;
+  }
+
+  async keep(round: number, values: Float32Array, version = -1): Promise<void> {
+    this.#kept.set(round, { round, version, values: values.slice() });
+    const stay = staying([...this.#kept.values()]);
+    for (const old of this.#kept.keys()) if (!stay.has(old)) this.#kept.delete(old);
+  }
+
+  async drop(round: number): Promise<void> {
+    this.#kept.delete(round);
   }
 }
 
-/** Files `ROUND-SHA256.personal`, in a folder for each layout: another plan's values are left alone. */
+/** Files `ROUND[-vVERSION]-SHA256.personal`, in a folder for each layout: another plan's values are left alone. */
 export class FilePersonalStore implements PersonalStore {
   readonly #folder: string;
   readonly #layout: ParamLayout;
@@ -65,7 +101,7 @@ export class FilePersonalStore implements PersonalStore {
   }
 
   async through(round: number): Promise<Float32Array | null> {
-    const files = await this.#files();
+    const files = new Map((await this.#files()).map((file) => [file.round, file.name]));
     for (;;) {
       const at = roundFor([...files.keys()], round);
       if (at === null) return null;
@@ -75,17 +111,28 @@ export class FilePersonalStore implements PersonalStore {
     }
   }
 
-  async keep(round: number, values: Float32Array): Promise<void> {
+  async before(round: number, version: number): Promise<Float32Array | null> {
+    for (const { name } of earlier(await this.#files(), round, version)) {
+      const values = await this.#read(name);
+      if (values !== null) return values;
+    }
+    return null;
+  }
+
+  async keep(round: number, values: Float32Array, version?: number): Promise<void> {
     const bytes = encodePersonal(this.#layout, values);
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const name = `${round}-${bytesToHex(sha256(bytes))}.personal`;
+    const from = version === undefined ? "" : `v${version}-`;
+    const name = `${round}-${from}${bytesToHex(sha256(bytes))}.personal`;
     await writeFileDurably(join(this.#folder, name), bytes, 0o600);
     const files = await this.#files();
-    const kept = new Set([...files.keys()].toSorted((a, b) => b - a).slice(0, KEPT));
-    for (const other of await readdir(this.#folder)) {
-      const old = !kept.has(roundOf(other)) || (roundOf(other) === round && other !== name);
-      if (old) await rm(join(this.#folder, other), { force: true });
-    }
+    const current = files.filter((file) => file.round !== round || file.name === name);
+    const stay = staying(current);
+    await this.#remove(files.filter((file) => !current.includes(file) || !stay.has(file.round)));
+  }
+
+  async drop(round: number): Promise<void> {
+    await this.#remove((await this.#files()).filter((file) => file.round === round));
   }
 
   /** As {@link through}, as the bytes of a file. */
@@ -94,12 +141,20 @@ export class FilePersonalStore implements PersonalStore {
     return values === null ? null : encodePersonal(this.#layout, values);
   }
 
-  async #files(): Promise<Map<number, string>> {
+  async #files(): Promise<(Kept & { readonly name: string })[]> {
     const names = await readdir(this.#folder).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
       throw error;
     });
-    return new Map(names.filter((name) => roundOf(name) >= 0).map((name) => [roundOf(name), name]));
+    return names.flatMap((name) => {
+      const [, round, version = -1] = /^(\d+)-(?:v(\d+)-)?[0-9a-f]{64}\.personal$/.exec(name) ?? [];
+      return round === undefined ? [] : [{ name, round: Number(round), version: Number(version) }];
+    });
+  }
+
+  async #remove(files: readonly { readonly name: string }[]): Promise<void> {
+    for (const { name } of files) await rm(join(this.#folder, name), { force: true });
+    if (files.length > 0) await syncPath(this.#folder);
   }
 
   /** Null when the bytes are not those that were written. */
@@ -113,11 +168,6 @@ export class FilePersonalStore implements PersonalStore {
       throw error;
     }
   }
-}
-
-/** -1 for what is no file of the store. */
-function roundOf(name: string): number {
-  return Number(/^(\d+)-[0-9a-f]{64}\.personal$/.exec(name)?.[1] ?? -1);
 }
 
 /** A file of personal params: lossless, with the names of the tensors. */

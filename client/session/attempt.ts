@@ -21,6 +21,8 @@ export interface AttemptParts {
   readonly invitation: Begin;
   /** Awaited before shares are revealed: what cannot be written down is not done. */
   readonly revealing: (copy: SiteCopy) => Promise<void>;
+  /** Awaited when the coordinator has the vector, before anything else is answered. */
+  readonly delivered: () => Promise<void>;
   /** Told that this client leaves, and why. */
   readonly refused: (error: Reason) => void;
   readonly sum: Sum;
@@ -47,6 +49,7 @@ export class Attempt {
   #first: SignedStep | null = null;
   #last: SignedStep | null = null;
   #vector: Promise<Words> | null = null;
+  #delivered = false;
   #queue: Promise<void> = Promise.resolve();
 
   constructor(parts: AttemptParts) {
@@ -55,6 +58,11 @@ export class Attempt {
 
   get session(): Session {
     return this.#parts.sum.session;
+  }
+
+  /** Whether the coordinator has this client's vector. */
+  get delivered(): boolean {
+    return this.#delivered;
   }
 
   get over(): boolean {
@@ -146,6 +154,8 @@ export class Attempt {
         // A repeated `shares` means that the coordinator has not heard this answer.
         if (shares !== undefined) shares.answer = step;
         await this.#send(step);
+        this.#delivered = true;
+        await this.#parts.delivered();
       });
       return words;
     });

@@ -38,9 +38,27 @@ export async function toldLast(folder: string): Promise<Told | null> {
   return null;
 }
 
+/**
+ * The newest session that this site revealed shares in, unless it was told the end of it or of a later one; null: none. Throws
+ * STORE_CORRUPT.
+ */
+export async function revealedLast(folder: string): Promise<Place | null> {
+  for (const { file, place } of (await filesIn(folder)).toReversed()) {
+    const { ended, own } = await read(file);
+    if ((ended?.transcriptDigest ?? null) !== null) return null;
+    if (own.some(({ step }) => step === "unmask")) return place;
+  }
+  return null;
+}
+
 /** The files in a folder, by the sessions that they are named after. */
 async function filesIn(folder: string): Promise<{ readonly file: string; readonly place: Place }[]> {
-  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".json"));
+  const found = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+    // What cannot be read is not nothing: a site that forgets what it was told takes any story.
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  const names = found.filter((name) => name.endsWith(".json"));
   const files = names.map((name) => {
     const file = join(folder, name);
     const place = placeNamed(basename(name, ".json"));

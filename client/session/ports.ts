@@ -100,6 +100,8 @@ export interface SessionParts {
   readonly revocations?: Revocations;
   /** How the session ended that this site was told of last; left out: nothing is known from before. */
   readonly told?: Told | null;
+  /** The session after that one, that this site revealed shares in; left out: nothing is known from before. */
+  readonly revealed?: Place | null;
   /** Keeps what this site signed and saw of a session; durable when resolved. Left out: nowhere. */
   readonly keepCopy?: (copy: SiteCopy) => Promise<void>;
   /** The site's audit log; left out: none. */

@@ -17,6 +17,7 @@ import type { Session } from "../../shared/secagg/session.ts";
 import { l2Norm } from "../../shared/privacy/clip.ts";
 import { localScaling, scales, SHARE } from "../../shared/strategies/scaling.ts";
 import { trainingLayout } from "../../shared/secagg/vector-layout.ts";
+import { keepsWhatCounted } from "../training/drift.ts";
 import type { TrainingProgress, TrainingResult } from "../training/trainer.ts";
 import { checkBudget, siteMechanism, type PrivacyLedger } from "../policy/privacy-ledger.ts";
 import { encodeUpdate, type UpdateRules } from "../update/encode.ts";
@@ -59,6 +60,10 @@ export class Work {
   readonly #evaluation: EvaluationLayout;
   #training: Training | null = null;
   #progress: TrainingProgress | null = null;
+  /** What this site keeps if the sum has the vector that it handed out last. */
+  #pending: { readonly round: number; readonly version: number; readonly values: Float32Array } | null = null;
+  /** What is being kept or forgotten; the next training begins behind it. */
+  #keeping: Promise<void> = Promise.resolve();
   /** Statistics of what was scored last, by the caller's names: an evaluation and the installation after it share them. */
   readonly #scored = new Map<string, Promise<Float64Array>>();
 
@@ -145,6 +150,29 @@ export class Work {
     return statistics;
   }
 
+  /** The coordinator has this site's vector. Resolves when what belongs to it is kept; rejects when it cannot be. */
+  delivered({ round, purpose }: Session): Promise<void> {
+    const { personal } = this.#place;
+    const pending = this.#pending;
+    if (purpose !== "training" || pending?.round !== round || personal === undefined) return Promise.resolve();
+    return this.#inTurn(() => personal.keep(round, pending.values, pending.version));
+  }
+
+  /** A session ended whose sum does not have this site's vector, or that has none. */
+  notCounted({ round, purpose }: Session): Promise<void> {
+    const { personal } = this.#place;
+    if (purpose !== "training" || personal === undefined || !keepsWhatCounted(this.#plan.strategy)) {
+      return Promise.resolve();
+    }
+    return this.#inTurn(() => personal.drop(round));
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#keeping.then(work);
+    this.#keeping = done.catch(() => undefined);
+    return done;
+  }
+
   /** The round is over for good: what was trained for it is of no more use, unless the strategy takes it later. */
   roundOver(): void {
     if (this.#plan.strategy.name === "fedbuff" && this.#training?.handedOut === false) return;
@@ -161,7 +189,7 @@ export class Work {
     const { trainer } = this.#place;
     this.#afford(session);
     const result = await this.#trained(session, version, signal);
-    const { delta, examplesSeen, lossSum, lossCount } = result;
+    const { delta, examplesSeen, lossSum, lossCount, personal } = result;
     signal.throwIfAborted();
     const meanLoss = lossCount > 0 ? lossSum / lossCount : 0;
     const { layout } = trainer;
@@ -186,6 +214,9 @@ export class Work {
       this.#grid === null
         ? encodeUpdate(rules, layout, update, room)
         : encodePrivately(rules, layout, update, { grid: this.#grid, random: this.#ownNoise() }, room);
+    if (personal !== undefined && keepsWhatCounted(strategy)) {
+      this.#pending = { round: session.round, version, values: personal };
+    }
     if (this.#training !== null) this.#training.handedOut = true;
     if (!this.#options.keepResult) this.forgetTraining();
     return words;
@@ -246,8 +277,10 @@ export class Work {
   async #train({ round, parentHash }: Session, version: number, signal: AbortSignal): Promise<TrainingResult> {
     const { trainer, models, checkpoints, personal } = this.#place;
     const params = await models.ensure(version, parentHash, signal);
+    const counted = keepsWhatCounted(this.#plan.strategy);
+    await this.#keeping;
     // What an earlier attempt of this very round left is not what the round begins with.
-    const own = (await personal?.through(round - 1)) ?? null;
+    const own = (await (counted ? personal?.before(round, version) : personal?.through(round - 1))) ?? null;
     const result = await trainer.train({
       params,
       ...(own !== null && { personal: own }),
@@ -260,7 +293,7 @@ export class Work {
       ...(checkpoints !== undefined && { checkpointDir: checkpoints }),
     });
     // Kept before anything of the round is sent: a site is never behind what it has contributed.
-    if (result.personal !== undefined) await personal?.keep(round, result.personal);
+    if (result.personal !== undefined && !counted) await personal?.keep(round, result.personal);
     return result;
   }
 

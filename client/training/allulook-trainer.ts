@@ -149,14 +149,15 @@ class AllulookTrainer implements Trainer {
       training.localSteps === undefined && training.localEpochs !== undefined
         ? training.localEpochs * this.examples
         : Number.POSITIVE_INFINITY;
-    const id = jobId(start.subarray(0, size), job.round, job.rng.save(), [
+    const facts = [
       config.model,
       config.labels,
       config.input,
       training,
       this.#rounds,
       ...(this.#privately === null ? [] : [config.privacy]),
-    ]);
+    ];
+    const id = jobId(start.subarray(0, size), job.round, job.rng.save(), facts, job.correction);
     const saved = job.checkpointDir === undefined ? null : await loadCheckpoint(job.checkpointDir, id);
     const place = { built, config, cache: this.#cache, train: this.#split.train };
     const begin = { ...job, params: start.slice(0, size) };

@@ -42,12 +42,19 @@ const header = z.strictObject({
 });
 
 /** What a checkpoint must have in common with a job to continue it. */
-export function jobId(params: Float32Array, round: number, rng: readonly number[], plan: unknown): string {
+export function jobId(
+  params: Float32Array,
+  round: number,
+  rng: readonly number[],
+  plan: unknown,
+  correction: Float32Array = new Float32Array(),
+): string {
   const facts = new TextEncoder().encode(JSON.stringify([round, rng, plan]));
-  return bytesToHex(sha256.create().update(canonicalBytes(params)).update(facts).digest());
+  const values = sha256.create().update(canonicalBytes(params)).update(canonicalBytes(correction));
+  return bytesToHex(values.update(facts).digest());
 }
 
-/** Writes the state durably over the last one. */
+/** Writes the state durably over the last one, for its owner alone: it holds what the site's update would tell. */
 export async function saveCheckpoint(folder: string, job: string, state: TrainingState): Promise<void> {
   const { labelled, teacher } = state.lessons;
   const vectors = [
@@ -77,7 +84,7 @@ export async function saveCheckpoint(folder: string, job: string, state: Trainin
     vectors: vectors.map(([name, vector]) => ({ name, length: vector.length })),
     sha256: bytesToHex(sha256(bytes)),
   } satisfies z.infer<typeof header>;
-  await writeFileDurably(join(folder, FILE), Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes]));
+  await writeFileDurably(join(folder, FILE), Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes]), 0o600);
 }
 
 /** The state saved for this job; null when there is none, or it is another job's or damaged. */

@@ -15,6 +15,14 @@ import { layoutOf, type ParamLayout } from "../../shared/params/layout.ts";
 import { progressOf } from "../../shared/strategies/scaling.ts";
 import type { Trainer, TrainingJob, TrainingResult } from "./trainer.ts";
 
+/**
+ * Whether what a site keeps must be what its updates in the sums came to: the server's half adds up the changes alone. What
+ * a round left counts only once its sum has it, or both would be out of step for good.
+ */
+export function keepsWhatCounted({ name }: Strategy): boolean {
+  return name === "scaffold" || name === "feddyn";
+}
+
 /** The trainer as the strategy needs it; itself for most. */
 export function correctingDrift(
   inner: Trainer,

@@ -60,6 +60,8 @@ export interface RoundWorldParts {
   /** Changes to a small configuration. */
   readonly config?: Record<string, unknown>;
   readonly trainers: (config: FederationConfig) => Readonly<Record<string, Trainer>>;
+  /** Version 0, that long. */
+  readonly begin?: (length: number) => Float32Array;
   readonly options?: Partial<CoordinatorOptions>;
   readonly observer?: Observer;
   readonly network?: Omit<InMemoryOptions, "blobs">;
@@ -192,7 +194,7 @@ export class RoundWorld {
       transport: network.coordinator(),
       clock: this.#clock,
       layout,
-      initialParams: async () => new Float32Array(layout.length).fill(0.125),
+      initialParams: async () => this.#parts.begin?.(layout.length) ?? new Float32Array(layout.length).fill(0.125),
       evaluator: evaluatorOf(statistics),
       chain: this.chain,
       publish: (input) => publish(context, input),

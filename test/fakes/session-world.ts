@@ -21,6 +21,7 @@ import { SecureRng } from "../../shared/rng/secure.ts";
 import { sha256Of } from "../../shared/release/ports.ts";
 import { NO_TRANSCRIPT, openSession, type Session, type SessionContext } from "../../shared/secagg/session.ts";
 import type { SignedStep, Step } from "../../shared/secagg/signed.ts";
+import { comparePlaces, nextDigest, type HistoryLink } from "../../shared/secagg/transcript.ts";
 import {
   clientMessage,
   coordinatorMessage,
@@ -154,6 +155,8 @@ export class SessionWorld {
   readonly blobs = new Map<string, Uint8Array>();
   readonly manifests = new Map<number, Uint8Array>();
   readonly sites: Site[] = [];
+  /** Sessions that ended, as invitations show them. */
+  readonly #links: HistoryLink[] = [];
   chain!: ReleaseChain;
 
   private constructor(fed: FakeFederation, changes: Record<string, unknown>) {
@@ -278,19 +281,29 @@ export class SessionWorld {
       attempt: 0,
       parentHash: parent,
       configHash: this.configHash,
-      previousTranscriptDigest: NO_TRANSCRIPT,
+      previousTranscriptDigest: this.#digest(),
       ...changes,
     });
   }
 
   begin({ sid: _sid, ...session }: Session, key = this.fed.coordinator): CoordinatorMessage {
     const version = this.chain.newest?.version ?? 0;
-    const history = { before: session.previousTranscriptDigest, links: [] };
+    const { previousTranscriptDigest: before } = session;
+    const whole = before === this.#digest();
+    const history = whole ? { before: NO_TRANSCRIPT, links: [...this.#links] } : { before, links: [] };
     const message = { type: "begin" as const, session, version, revoked: null, history };
     return { ...message, signature: messageSignature(key, message) };
   }
 
+  #digest(): Sha256 {
+    return this.#links.reduce((digest, link) => nextDigest(digest, link), NO_TRANSCRIPT);
+  }
+
+  /** Without a digest the session is part of the history from now on. */
   ended(session: Session, outcome: "completed" | "failed" | "void", digest: Sha256 | null = null): CoordinatorMessage {
+    const known = this.#links.some((link) => comparePlaces(link, session) === 0);
+    const { purpose, round, attempt } = session;
+    if (digest === null && !known) this.#links.push({ purpose, round, attempt, transcript: session.sid as Sha256 });
     const message = {
       type: "ended",
       sid: session.sid as Sha256,

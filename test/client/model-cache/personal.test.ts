@@ -45,6 +45,24 @@ describe.each(stores)("%s", (kind, open) => {
     expect([await store.through(4), await store.through(1)]).toEqual([values(40), values(40)]);
   });
 
+  test("of what was trained from one version only the newest counts, and that from the next version on", async () => {
+    const store = open();
+    expect(await store.before(1, 0)).toBeNull();
+    await store.keep(1, values(1), 0);
+    // Round 1 came to nothing: there is no version 1.
+    expect(await store.before(2, 0)).toBeNull();
+    await store.keep(2, values(2), 0);
+    await store.keep(3, values(3), 0);
+    expect(await store.before(4, 0)).toBeNull();
+    expect(await store.before(4, 1)).toEqual(values(3));
+    // Nor do rounds that come to nothing push out the one that counts.
+    for (const round of [4, 5, 6]) await store.keep(round, values(round), 1);
+    expect([await store.before(7, 1), await store.before(7, 2)]).toEqual([values(3), values(6)]);
+    await store.drop(6);
+    expect(await store.before(7, 2)).toEqual(values(5));
+    await store.drop(6);
+  });
+
   test("whatever rounds come in whatever order, the two newest are there, as they were kept last", async () => {
     const rounds = fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), fc.float({ noNaN: true })), { maxLength: 6 });
     await fc.assert(

@@ -85,6 +85,37 @@ describe("the history", () => {
     expect(admit(told(0), after(links.slice(3), digests[3]))).toThrow(split);
   });
 
+  test("without a session in which this site revealed shares is refused, although it was told no end of it", () => {
+    const secret = { ...session, ...(places[4] as (typeof places)[number]), sid: "a".repeat(64) as Sha256 };
+    const missing = links.filter((_, i) => i !== 4);
+    for (const shown of [missing, links.slice(0, 4)]) {
+      const judge = told(3);
+      expect(admit(judge, after(shown))).not.toThrow();
+      judge.revealed(secret);
+      expect(admit(judge, after(shown))).toThrow(split);
+      expect(admit(judge, after(links))).not.toThrow();
+    }
+    const { purpose, round, attempt } = secret;
+    const again = { revocations: { held: null, keep: () => {} }, told: null, revealed: { purpose, round, attempt } };
+    expect(admit(new Judge(crypto, pinned, { ...again, allowRestored: false }), after(missing))).toThrow(split);
+    expect(admit(new Judge(crypto, pinned, { ...again, allowRestored: true }), after(missing))).not.toThrow();
+  });
+
+  test("is not forgotten for an end of an earlier session that is told again, nor for a second end of the same", () => {
+    const judge = told(3);
+    const end = (i: number, digest: Sha256): void => {
+      const fields = { type: "ended", sid: "a".repeat(64) as Sha256, outcome: "completed", reason: null } as const;
+      const message = { ...fields, transcriptDigest: digest };
+      const signed = { ...message, signature: messageSignature(coordinator, message) };
+      judge.ended(signed, { ...session, ...(places[i] as (typeof places)[number]), sid: message.sid });
+    };
+    end(1, digests[2] as Sha256);
+    const forked = links.map((link, i) => (i === 3 ? { ...link, transcript: "e".repeat(64) as Sha256 } : link));
+    expect(admit(judge, after(forked))).toThrow(split);
+    expect(() => end(3, "e".repeat(64) as Sha256)).toThrow(split);
+    expect(admit(judge, after(links))).not.toThrow();
+  });
+
   test("after a long absence cannot be compared, and is followed", () => {
     const many = Array.from(
       { length: HISTORY_KEPT },

@@ -53,6 +53,7 @@ describe("a site whose training goes wrong leaves the attempt, which goes on wit
     const list = await book.mask(rest, shares);
     const sum = await book.unmask(rest, list, await book.confirm(rest, list));
     expect(decodeAggregate({ layout, fixed, clipNorm: null }, sum, 4).examples).toBe(96);
+    for (const { line } of sites) line.say(world.ended(book.session, "completed"));
     // The next attempt finds it well again.
     Object.assign(bad.trainer, { failure: null, spoil: (result: TrainingResult) => result });
     await new ByTheBook(world, world.open({ round: 2 }), layout.words).sum(sites);
