@@ -3,6 +3,7 @@ import { cp, mkdir, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
+import { loadPlan } from "../../client/plan/approvals.ts";
 import { readCopies } from "../../client/session/copies.ts";
 import { sitePaths } from "../../client/site-folder.ts";
 import { readAuthorityFile, authorityPaths } from "../../coordinator/enrol/authority.ts";
@@ -15,6 +16,7 @@ import {
   type PublicKeys,
 } from "../../coordinator/transcript/folder.ts";
 import { verifyTranscripts, type Verification } from "../../coordinator/transcript/verify.ts";
+import type { TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { sha256Hex, type Sha256 } from "../../shared/ids.ts";
 import { brotli } from "../../shared/node/brotli.ts";
@@ -65,6 +67,7 @@ async function verify(paths: string[], options: VerifyOptions): Promise<void> {
   const verification = await verifyTranscripts(crypto, brotli, {
     ...found,
     copies: await copiesOf(options.with ?? []),
+    plans: await plansOf(options.with ?? []),
     keys: {
       federation: keys.federationId ?? null,
       authorityKey: hexToBytes(keys.authorityKey),
@@ -86,6 +89,16 @@ async function copiesOf(folders: readonly string[]): Promise<SiteCopy[]> {
     copies.push(...own);
   }
   return copies;
+}
+
+/** The plans that sites have received last. */
+async function plansOf(folders: readonly string[]): Promise<Map<Sha256, TrainingPlan>> {
+  const plans = new Map<Sha256, TrainingPlan>();
+  for (const folder of folders) {
+    const stored = await loadPlan(sitePaths(resolve(folder)).plan);
+    if (stored !== null) plans.set(stored.configHash, stored.plan);
+  }
+  return plans;
 }
 
 interface ChosenKeys {
@@ -184,7 +197,8 @@ async function exportBundle(options: { config: string; out: string; json?: boole
   const key = new NodeCrypto().signingKey(await readSecretFile(paths.key));
   const folders: string[] = [];
   await mkdir(out, { recursive: true });
-  for (const name of ["transcripts", "evidence", "releases"]) {
+  // The transcripts last: of what ends meanwhile there is a transcript without the rest, and not the reverse.
+  for (const name of ["releases", "evidence", "transcripts"]) {
     const from = join(paths.root, name);
     if ((await stat(from).catch(() => null)) === null) continue;
     // What is being written is hidden until it is whole.

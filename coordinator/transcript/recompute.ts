@@ -11,6 +11,7 @@ import { withNoise } from "../aggregate/private-rules.ts";
 import { robustRule } from "../aggregate/robust/rules.ts";
 import { addBytes, applyMasks } from "../aggregate/secure-sum.ts";
 import { remainingMasks } from "../aggregate/unmask.ts";
+import { initialServerState } from "../optimizer/server-optimizer.ts";
 import { takeStep } from "../optimizer/step.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
 import { shapesOf } from "../round/work.ts";
@@ -242,6 +243,7 @@ class Evidence {
     if (sha256Of(this.#crypto, before) !== commit.serverStateBefore) {
       wrong("before.state", "it is not the server state that the transcript begins with");
     }
+    if (this.#checked.transcript.version === 0) await this.#beginning(layout, before);
     const state = decodeServerState(before, layout.length);
     const adaptive = adaptiveClip(plan.privacy);
     const clip = adaptive === null ? undefined : clipOfRound(adaptive, state.clipNorm);
@@ -258,16 +260,27 @@ class Evidence {
     );
   }
 
+  /** Nothing comes before version 0: the first step begins with its params, and with nothing that an optimizer remembers. */
+  async #beginning(layout: ParamLayout, before: Uint8Array): Promise<void> {
+    const first = encodeServerState(initialServerState(await this.#parent(layout)));
+    if (sha256Of(this.#crypto, first) === sha256Of(this.#crypto, before)) return;
+    wrong("before.state", "the first step does not begin with the params of version 0 alone");
+  }
+
+  async #parent(layout: ParamLayout): Promise<Float32Array> {
+    const bytes = await this.#bytes("parent.params");
+    if (sha256Of(this.#crypto, bytes) !== this.#checked.session.parentHash) {
+      wrong("parent.params", "they are not the params that were trained from");
+    }
+    return paramsFromBytes(layout, bytes);
+  }
+
   async version(): Promise<string | null> {
     if (this.#unrepeatable !== null) return this.#unrepeatable;
     const { session, file, transcript } = this.#checked;
     const commit = this.#known(this.#known(transcript.result).commit);
     const layout = this.#known(this.#layout);
-    const bytes = await this.#bytes("parent.params");
-    if (sha256Of(this.#crypto, bytes) !== session.parentHash) {
-      wrong("parent.params", "they are not the params that were trained from");
-    }
-    const parent = paramsFromBytes(layout, bytes);
+    const parent = await this.#parent(layout);
     const { dtype } = this.#known(this.#plan).release;
     const { params } = encodeUpdate(layout, this.#known(this.#after).params, parent, dtype);
     const got = sha256Of(this.#crypto, canonicalBytes(params));

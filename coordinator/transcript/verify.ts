@@ -1,16 +1,18 @@
 /** Checks the transcripts of a federation offline, with whatever else of it is at hand: evidence, releases. */
 import { CodedError, isCoded } from "../../shared/errors.ts";
+import type { TrainingPlan } from "../../shared/config/plan.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import { verifyRelease, type ReleaseFolder } from "../../shared/release/verify.ts";
 import type { Compression } from "../../shared/release/ports.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { fromBase64 } from "../../shared/secagg/encoding.ts";
-import { comparePlaces, transcriptName } from "../../shared/secagg/transcript.ts";
+import { comparePlaces, placeNamed, transcriptName, type Place } from "../../shared/secagg/transcript.ts";
 import { chainChecks, inOrder, type Named } from "../../shared/transcript/chain.ts";
 import { copyChecks, type SiteCopy } from "../../shared/transcript/copy.ts";
 import { runChecks, type Check, type Finding } from "../../shared/transcript/findings.ts";
 import { CheckedSession, readTranscript, type Keys } from "../../shared/transcript/session.ts";
 import { evidenceChecks, STEP } from "./recompute.ts";
+import { checkTerms, keptPlan } from "./terms.ts";
 
 export interface VerifyInput {
   readonly keys: Keys;
@@ -19,6 +21,10 @@ export interface VerifyInput {
   /** What was kept of a session, and the release of a version; null: not here. */
   readonly evidence: (name: string) => Promise<ReleaseFolder | null>;
   readonly release: (version: number) => Promise<ReleaseFolder | null>;
+  /** What else is there; left out: nobody looked. */
+  readonly present?: { readonly versions: readonly number[]; readonly evidence: readonly string[] };
+  /** Training plans by their hash, besides those in the evidence; left out: none. */
+  readonly plans?: ReadonlyMap<Sha256, TrainingPlan>;
   /** Sites' own copies, to be compared with the transcripts. */
   readonly copies?: readonly SiteCopy[];
 }
@@ -50,6 +56,7 @@ export async function verifyTranscripts(
     await runChecks(findings, name, [["form", () => void named.push({ name, file: readTranscript(text) })]]);
   }
   const ordered = inOrder(named);
+  const plans = await plansOf(input, ordered);
   const sessions: Verification["sessions"][number][] = [];
   for (const [i, entry] of ordered.entries()) {
     const { name, file } = entry;
@@ -58,14 +65,56 @@ export async function verifyTranscripts(
     const sound = await runChecks(findings, name, checked.checks());
     // Where it stands is judged also of one that is not sound: both can be told at once.
     await runChecks(findings, name, chainChecks(ordered.slice(0, i), entry));
+    if (sound) await runChecks(findings, name, [["terms of the plan", () => termsOf(plans, checked)]]);
     const recomputed = sound && (await recompute(crypto, input, checked, name, findings));
     if (sound) await runChecks(findings, name, [releaseCheck(crypto, compression, input, checked)]);
     const { outcome, advertised, maskedInputs } = transcript;
     sessions.push({ name, outcome, roster: advertised.length, survivors: maskedInputs.length, recomputed });
   }
+  await runChecks(findings, null, [["nothing without its transcript", () => leftOver(input, ordered)]]);
   for (const copy of input.copies ?? []) await compare(crypto, input, ordered, copy, findings);
   const ok = findings.every(({ status }) => status !== "failed");
   return { ok, sessions, findings, head: ordered.at(-1)?.file.digest ?? null };
+}
+
+/** Every plan of a session is one, wherever it was found: its hash is in the session's id. */
+async function plansOf(input: VerifyInput, ordered: readonly Named[]): Promise<ReadonlyMap<Sha256, TrainingPlan>> {
+  const plans = new Map(input.plans);
+  for (const { name, file } of ordered) {
+    const { configHash } = file.transcript.session;
+    const folder = plans.has(configHash) ? null : await input.evidence(name);
+    const plan = folder === null ? null : await keptPlan(folder, configHash);
+    if (plan !== null) plans.set(configHash, plan);
+  }
+  return plans;
+}
+
+function termsOf(plans: ReadonlyMap<Sha256, TrainingPlan>, { transcript, session }: CheckedSession): string | null {
+  const plan = plans.get(session.configHash);
+  if (plan === undefined) return "the training plan is not here";
+  checkTerms(plan, transcript);
+  return null;
+}
+
+/** A chain that was cut off at its end is whole by itself; what came of the missing sessions tells. */
+function leftOver({ present }: VerifyInput, ordered: readonly Named[]): string | null {
+  const newest = ordered.at(-1);
+  if (present === undefined || newest === undefined) return "nobody looked what else is there";
+  const made = ordered.reduce((most, { file: { transcript } }) => {
+    return Math.max(most, transcript.result?.commit?.version ?? transcript.version);
+  }, 0);
+  const version = present.versions.find((one) => one > made);
+  if (version !== undefined) {
+    throw new CodedError("TRANSCRIPT_CHAIN", `release ${version} is here, and no transcript of how it was made`, {
+      version,
+    });
+  }
+  const place = newest.file.transcript.session;
+  const evidence = present.evidence.find((name) => comparePlaces(placeNamed(name) as Place, place) > 0);
+  if (evidence === undefined) return null;
+  throw new CodedError("TRANSCRIPT_CHAIN", `what was kept of ${evidence} is here, and no transcript of it`, {
+    session: evidence,
+  });
 }
 
 /** A site's copy with the transcript of its session, or of another at its place. */

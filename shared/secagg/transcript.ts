@@ -26,6 +26,9 @@ const digestStatement = z.strictObject({
 });
 export type DigestStatement = z.infer<typeof digestStatement>;
 
+/** Share of a roster, as federation.yaml may have it. */
+const rate = z.number().min(0).max(0.3);
+
 const statements = z.array(statement.extend({ payload: z.string().max(MAX_PAYLOAD) })).max(MAX_CLIENTS);
 const digests = z.array(digestStatement).max(MAX_CLIENTS);
 
@@ -62,7 +65,7 @@ const transcript = z.strictObject({
   /** Shares that give back a self mask, and a mask key; null while there was no roster, and where nothing is masked. */
   thresholds: z.strictObject({ selfMask: z.int(), maskKey: z.int() }).nullable(),
   /** From which rates the graph follows, where not everybody shared with everybody. */
-  graph: z.strictObject({ dropoutRate: z.number(), corruptionRate: z.number() }).optional(),
+  graph: z.strictObject({ dropoutRate: rate, corruptionRate: rate }).optional(),
   /** The authority's list when the session began; null: nobody was ever revoked. */
   revoked: revocationList.nullable(),
   invited: z.array(clientName).max(MAX_CLIENTS),

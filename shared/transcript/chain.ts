@@ -29,6 +29,7 @@ export function chainChecks(before: readonly Named[], { name, file }: Named): Ch
   return [
     ["name of the file", () => expectName(name, transcript)],
     ["the transcript before it", () => followsFrom(previous, transcript)],
+    ["the same federation and signer", () => sameMaker(previous, file)],
     ["model and server state before it", () => continues(before, transcript)],
   ];
 }
@@ -53,6 +54,15 @@ function followsFrom(previous: Named | undefined, { session }: Transcript): stri
       got: digest,
     },
   );
+}
+
+/** Where nobody says whose signatures count, they must at least all be one coordinator's. */
+function sameMaker(previous: Named | undefined, { transcript, signedBy }: TranscriptFile): void {
+  if (previous === undefined) return;
+  const { file, name } = previous;
+  const { federation } = transcript.session;
+  if (file.transcript.session.federation !== federation) throw chain(`${name}, before it, is another federation's`);
+  if (file.signedBy !== signedBy) throw chain(`${name}, before it, is signed by another key`);
 }
 
 function continues(before: readonly Named[], transcript: Transcript): string | null {

@@ -3,7 +3,7 @@
  * ended. Compared with the coordinator's transcript it shows whether both speak of the same session.
  */
 import { z } from "zod";
-import { hashOfText } from "../canonical.ts";
+import { hashOf, hashOfText } from "../canonical.ts";
 import { CodedError } from "../errors.ts";
 import { clientName, sha256Hex, type ClientName } from "../ids.ts";
 import { revocationList } from "../secagg/certificate.ts";
@@ -59,7 +59,7 @@ export function copyChecks(
   const named = (check: string): string => `${copy.client}'s copy: ${check}`;
   return [
     [named("the coordinator's signatures"), () => checkSignatures(crypto, coordinatorKey, session, copy)],
-    [named("the same session"), () => void sameSession(session, transcript)],
+    [named("the same session"), () => void sameSession(copy, session, transcript)],
     [named("roster"), () => sameList(copy, "roster", (transcript as Transcript).advertised)],
     [named("survivor list"), () => sameList(copy, "survivors", (transcript as Transcript).maskedInputs)],
     [named("its own steps"), () => ownSteps(copy, transcript as Transcript)],
@@ -80,10 +80,20 @@ function checkSignatures(crypto: CryptoPort, key: Uint8Array, session: Session, 
   }
 }
 
-function sameSession(session: Session, transcript: Transcript | null): void {
+function sameSession({ invitation }: SiteCopy, session: Session, transcript: Transcript | null): void {
   if (transcript === null) throw differs("the coordinator has no transcript of a session that the site was in");
   if (transcript.sid !== session.sid) {
     throw differs(`two sessions at one place: the site was in ${session.sid}, the transcript is of ${transcript.sid}`);
+  }
+  // Neither is part of the session's id.
+  if (transcript.version !== invitation.version) {
+    throw differs(`the site was told version ${invitation.version}, the transcript says ${transcript.version}`);
+  }
+  if (hashOf(transcript.revoked) !== hashOf(invitation.revoked)) {
+    const list = (revoked: Transcript["revoked"]) => (revoked === null ? "no list" : `list ${revoked.version}`);
+    throw differs(
+      `the site was shown ${list(invitation.revoked)} of revoked members, the transcript has ${list(transcript.revoked)}`,
+    );
   }
 }
 
@@ -127,7 +137,12 @@ function ownSteps(copy: SiteCopy, transcript: Transcript): void {
   }
 }
 
-function sameEnd({ ended }: SiteCopy, transcript: Transcript): string | null {
+function sameEnd({ ended, shown }: SiteCopy, transcript: Transcript): string | null {
+  // Whoever was shown the signatures was asked for its shares: a session of training is then completed or void.
+  const asked = transcript.session.purpose === "training" && shown.some(({ step }) => step === "signatures");
+  if (asked && transcript.outcome === "failed") {
+    throw differs("the site was asked to reveal shares, the transcript says that it failed before");
+  }
   if (ended === null) return "the site was not told how it ended";
   if (ended.transcriptDigest === null) return "the site was left out before it ended";
   if (ended.outcome !== transcript.outcome) {

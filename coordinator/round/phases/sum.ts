@@ -113,7 +113,10 @@ export function termsOf(
 }
 
 /** Evaluation needs the sites' minimum of survivors, not their minimum cohort. */
-export function leastRoster(rules: Rules, purpose: Purpose): number {
+export function leastRoster(
+  rules: Pick<Rules, "mode" | "minSurvivors"> & { readonly cohort: { readonly min: number } },
+  purpose: Purpose,
+): number {
   const least = rules.mode === "off" ? rules.minSurvivors : Math.max(LEAST_SURVIVORS, rules.minSurvivors);
   return purpose === "training" ? Math.max(rules.cohort.min, least) : least;
 }

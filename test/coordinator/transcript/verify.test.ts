@@ -1,9 +1,12 @@
 /** Transcripts of real rounds, as they are and after every kind of tampering. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { register } from "../../../bin/commands/transcript.ts";
+import { readCopies } from "../../../client/session/copies.ts";
+import { sitePaths } from "../../../client/site-folder.ts";
 import { currentSum } from "../../../coordinator/round/transition.ts";
 import { findTranscripts } from "../../../coordinator/transcript/folder.ts";
 import { verifyTranscripts, type Verification } from "../../../coordinator/transcript/verify.ts";
@@ -15,7 +18,12 @@ import { issueCertificate, issueRevocationList, type Certificate } from "../../.
 import { toBase64 } from "../../../shared/secagg/encoding.ts";
 import { sessionId, type Session } from "../../../shared/secagg/session.ts";
 import { sign, statementOf, COORDINATOR } from "../../../shared/secagg/signed.ts";
-import { signTranscript, type Transcript, type TranscriptFile } from "../../../shared/secagg/transcript.ts";
+import {
+  signTranscript,
+  transcriptName,
+  type Transcript,
+  type TranscriptFile,
+} from "../../../shared/secagg/transcript.ts";
 import { runCommand } from "../../bin/commands/run-command.ts";
 import { RoundWorld } from "../../fakes/round-world.ts";
 import { FakeTrainer } from "../../fakes/trainer.ts";
@@ -503,6 +511,66 @@ const TAMPERED: readonly [
     "model and server state before it",
     "TRANSCRIPT_CHAIN",
   ],
+  [
+    "a lowered minimum of the roster",
+    (f) => f.forge(TWO, (t) => (t.minRoster = 3)),
+    TWO,
+    "terms of the plan",
+    "TRANSCRIPT_CONTRADICTION",
+  ],
+  [
+    "a weaker mode, with the thresholds that go with it",
+    (f) => f.forge(TWO, (t) => Object.assign(t, { mode: "semi-honest", thresholds: { selfMask: 3, maskKey: 3 } })),
+    TWO,
+    "terms of the plan",
+    "TRANSCRIPT_CONTRADICTION",
+  ],
+  [
+    "a survivor said to be left out of the sum",
+    (f) => f.forge("0002-evaluation-1", (t) => (t.result!.rejected = ["site-1" as never])),
+    "0002-evaluation-1",
+    "terms of the plan",
+    "TRANSCRIPT_CONTRADICTION",
+  ],
+  [
+    "a graph for which nobody could work out the neighbours",
+    (f) => f.forge(TWO, (t) => (t.graph = { dropoutRate: 0, corruptionRate: -1e9 })),
+    TWO,
+    "form",
+    "TRANSCRIPT_FORMAT",
+  ],
+  [
+    "a state of the server that the first round did not begin with",
+    (f) => {
+      f.bytes(`evidence/${ONE}/before.state`, flipByte);
+      const hash = createHash("sha256")
+        .update(readFileSync(join(f.root, "evidence", ONE, "before.state")))
+        .digest("hex");
+      f.forge(ONE, (t) => (t.result!.commit!.serverStateBefore = hash as never));
+    },
+    ONE,
+    "mean and server step",
+    "TRANSCRIPT_EVIDENCE",
+  ],
+  [
+    "the end of the chain cut off",
+    (f) => {
+      for (const name of [TWO, "0002-evaluation-1"]) rmSync(f.path(name));
+    },
+    null,
+    "nothing without its transcript",
+    "TRANSCRIPT_CHAIN",
+  ],
+  [
+    "the end of the chain cut off, and the release of it",
+    (f) => {
+      for (const name of [TWO, "0002-evaluation-1"]) rmSync(f.path(name));
+      rmSync(join(f.root, "releases/2"), { recursive: true });
+    },
+    null,
+    "nothing without its transcript",
+    "TRANSCRIPT_CHAIN",
+  ],
   // What was kept.
   [
     "a masked input",
@@ -580,6 +648,77 @@ describe("tampering is found, and where", () => {
     rmSync(folder.root, { recursive: true });
   });
 
+  test("the first server state is judged by the params of version 0, and not by what was made of it", async () => {
+    const folder = copyOf();
+    TAMPERED.find(([what]) => what.startsWith("a state of the server"))?.[1](folder);
+    const { findings } = await verified(folder.root);
+    expect(findings).toContainEqual(
+      expect.objectContaining({ session: ONE, message: expect.stringContaining("the params of version 0 alone") }),
+    );
+  });
+
+  test("transcripts of one chain that two keys have signed, where nobody says whose count", async () => {
+    const folder = copyOf();
+    const last = "0002-evaluation-1";
+    const other = crypto.signingKey(systemRandom().bytes(32));
+    writeFileSync(folder.path(last), signTranscript(other, folder.file(last).transcript));
+    const found = await findTranscripts([folder.root]);
+    const keys = { federation: null, authorityKey: world.authority.publicKey, coordinatorKey: null };
+    const { findings } = await verifyTranscripts(crypto, brotli, { ...found, keys });
+    expect(findings.filter(({ status }) => status === "failed")).toEqual([
+      expect.objectContaining({ session: last, check: "the same federation and signer", code: "TRANSCRIPT_CHAIN" }),
+    ]);
+  });
+
+  test("two stories of one session in two folders that are checked together", async () => {
+    const folder = copyOf();
+    folder.forge("0002-evaluation-1", (t) => (t.startedAt += 1));
+    const both = [good, folder.root];
+    for (const paths of [both, both.toReversed()]) {
+      await expect(findTranscripts(paths)).rejects.toMatchObject({ code: "TRANSCRIPT_SPLIT_VIEW" });
+    }
+    const { transcripts } = await findTranscripts([good, good]);
+    expect(transcripts.size).toBe(5);
+  });
+
+  test.each<[what: string, change: (transcript: Mutable<Transcript>) => void, check: string]>([
+    ["another list of revoked members", (t) => (t.revoked = revoking(t, null)), "the same session"],
+    ["another version", (t) => (t.version += 1), "the same session"],
+    ["another outcome", (t) => (t.reason = { code: "X", message: "" }), "the end"],
+  ])("sites' copies: %s than they were told", async (_what, change, check) => {
+    const folder = copyOf();
+    const last = "0002-evaluation-1";
+    folder.forge(last, change);
+    const copies = await readCopies(sitePaths(join(folder.root, "sites", "site-0")).transcripts);
+    const found = await findTranscripts([folder.root]);
+    const keys = {
+      federation: found.keys?.federationId ?? null,
+      authorityKey: world.authority.publicKey,
+      coordinatorKey: world.signing.publicKey,
+    };
+    const { findings } = await verifyTranscripts(crypto, brotli, { ...found, keys, copies });
+    const wanted = { session: last, check: `site-0's copy: ${check}`, code: "TRANSCRIPT_SPLIT_VIEW" };
+    expect(findings).toContainEqual(expect.objectContaining(wanted));
+  });
+
+  test("a site that was asked for its shares knows that the session did not fail before", async () => {
+    const folder = copyOf();
+    folder.forge(TWO, (t) => {
+      Object.assign(t, { outcome: "failed", result: null, reason: { code: "ROUND_TOO_FEW", message: "" } });
+      t.revealed = [];
+    });
+    const copies = await readCopies(sitePaths(join(folder.root, "sites", "site-0")).transcripts);
+    const session = copies.find(({ invitation }) => transcriptName(invitation.session) === TWO);
+    // Never told how it ended.
+    const untold = [{ ...(session as (typeof copies)[number]), ended: null }];
+    const found = await findTranscripts([folder.path(TWO)]);
+    const keys = { federation: null, authorityKey: world.authority.publicKey, coordinatorKey: world.signing.publicKey };
+    const { findings } = await verifyTranscripts(crypto, brotli, { ...found, keys, copies: untold });
+    expect(findings.filter(({ status }) => status === "failed")).toEqual([
+      expect.objectContaining({ check: "site-0's copy: the end", code: "TRANSCRIPT_SPLIT_VIEW" }),
+    ]);
+  });
+
   test("the command says where, and refuses", async () => {
     const folder = copyOf();
     folder.bytes(`evidence/${TWO}/inputs/site-1.bin`, flipByte);
@@ -591,6 +730,9 @@ describe("tampering is found, and where", () => {
 
   test("evidence of old rounds goes, as many as are wanted stay", () => {
     expect(readdirSync(join(good, "evidence")).toSorted()).toHaveLength(5);
+    for (const file of ["before.state", "steps.json", "inputs/site-1.bin"]) {
+      expect(statSync(join(good, "evidence", ONE, file)).mode & 0o777).toBe(0o600);
+    }
   });
 });
 
