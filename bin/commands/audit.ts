@@ -60,7 +60,7 @@ async function verify(path: string, options: { key?: string; with?: string[]; js
   const sites = [];
   for (const other of options.with ?? []) {
     const log = await verified(other, null);
-    sites.push({ log: other, ...summary(log), differences: crossCheck(own.entries, log.entries) });
+    sites.push({ log: other, ...summary(log), differences: crossCheck(own.entries, log.entries, log.key) });
   }
   const differences = sites.flatMap((site) => site.differences.map((found) => ({ site: site.log, ...found })));
   const result = {

@@ -18,7 +18,6 @@ import { readFederationYaml } from "../../coordinator/enrol/init.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
 import { duration } from "../../shared/config/units.ts";
 import { CodedError } from "../../shared/errors.ts";
-import { AuditFile } from "../../shared/node/audit-file.ts";
 import { certificate as certificateSchema } from "../../shared/secagg/certificate.ts";
 import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { readTextIfAny } from "../../shared/node/files.ts";
@@ -79,7 +78,7 @@ export function register(program: Command): void {
 async function init(folder: string, options: { name: string; json?: boolean }): Promise<void> {
   const root = resolve(folder);
   const file = await createAuthority(root, options.name, new NodeCrypto(), systemRandom());
-  await logOf(root).append({ act: "authority made", facts: { ...file } });
+  await (await openAuthority(root)).record({ act: "authority made", facts: { ...file } });
   const path = authorityPaths(root).public;
   printResult(
     options.json,
@@ -126,7 +125,7 @@ async function sign(
   }
   const signed = certificates.map((given) => certificateSchema.parse(given));
   const facts = { memberships: signed.map(({ name, serial, expiresAt }) => ({ client: name, serial, expiresAt })) };
-  await logOf(options.key).append({ act: "memberships signed", facts });
+  await authority.record({ act: "memberships signed", facts });
   await writeAnswers(options.out, certificates, options.key);
   printResult(
     options.json,
@@ -150,8 +149,9 @@ async function revoke(
   options: { key?: string; config: string; out: string; json?: boolean },
 ): Promise<void> {
   if (options.key !== undefined) {
-    const list = await (await openAuthority(options.key)).revoke(names);
-    await logOf(options.key).append({
+    const authority = await openAuthority(options.key);
+    const list = await authority.revoke(names);
+    await authority.record({
       act: "memberships revoked",
       facts: { clients: names, revocationVersion: list.version },
     });
@@ -173,11 +173,6 @@ async function carried(file: string): Promise<unknown> {
   const text = await readTextIfAny(file);
   if (text === null) throw new CodedError("USAGE", `there is no file ${file}`, { file });
   return parseJson(text, file);
-}
-
-/** An authority on a machine of its own keeps a log of its own. */
-function logOf(folder: string): AuditFile {
-  return new AuditFile(authorityPaths(resolve(folder)).audit);
 }
 
 function openAuthority(folder: string): Promise<Authority> {

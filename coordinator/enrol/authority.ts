@@ -11,10 +11,12 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import type { Act } from "../../shared/audit/entry.ts";
 import { canonicalJson } from "../../shared/canonical.ts";
 import { parseConfig } from "../../shared/config/parse.ts";
 import { CodedError } from "../../shared/errors.ts";
 import { sha256Hex, type ClientName, type Sha256 } from "../../shared/ids.ts";
+import { AuditFile } from "../../shared/node/audit-file.ts";
 import { readTextIfAny, writeFileDurably } from "../../shared/node/files.ts";
 import { createSecretFile, readSecretFile } from "../../shared/node/identity.ts";
 import type { SecureRng } from "../../shared/rng/secure.ts";
@@ -100,6 +102,11 @@ export class Authority {
       throw new CodedError("KEY_FILE", `${paths.key} does not belong to ${paths.public}`, { file: paths.key });
     }
     return new Authority(folder, file, key, rng, now);
+  }
+
+  /** Writes down what it did, with a checkpoint of its own key behind. */
+  async record(...acts: readonly Act[]): Promise<void> {
+    await new AuditFile(authorityPaths(this.#folder).audit, this.#now).sign(this.#key, ...acts);
   }
 
   /** Canonical JSON of a certificate for a site's key; on the list of those issued before it is given away. */

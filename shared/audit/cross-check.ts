@@ -3,6 +3,7 @@
  * difference is one side's word against the other's; the transcripts, which both have signed, decide.
  */
 import { z } from "zod";
+import { hashOf } from "../canonical.ts";
 import { clientName, purpose, sha256Hex, type Sha256 } from "../ids.ts";
 import type { AuditEntry } from "./entry.ts";
 
@@ -20,6 +21,7 @@ const revealed = z.object({ sid: sha256Hex, survivors: z.array(clientName) });
 const tookPart = z.object({ sid: sha256Hex, purpose, round: z.int(), attempt: z.int() });
 const release = z.object({ version: z.int(), manifestHash: sha256Hex });
 const named = z.object({ client: clientName });
+const joined = named.extend({ key: sha256Hex });
 
 export interface Difference {
   /** The session or release. */
@@ -27,8 +29,15 @@ export interface Difference {
   readonly what: string;
 }
 
-/** All that contradicts between a coordinator's log and one site's; empty: nothing. */
-export function crossCheck(coordinator: readonly AuditEntry[], site: readonly AuditEntry[]): Difference[] {
+/**
+ * All that contradicts between a coordinator's log and one site's; empty: nothing. `signer`: whose key the site's log is
+ * signed with; null: nobody's yet.
+ */
+export function crossCheck(
+  coordinator: readonly AuditEntry[],
+  site: readonly AuditEntry[],
+  signer: Sha256 | null = null,
+): Difference[] {
   const self = factsOf(site, "site joined", named)[0]?.client ?? null;
   const there = {
     ended: bySid(factsOf(coordinator, "session ended", ended)),
@@ -42,8 +51,21 @@ export function crossCheck(coordinator: readonly AuditEntry[], site: readonly Au
   const differences: Difference[] = [];
   const differ = (where: string, what: string): void => void differences.push({ where, what });
 
+  if (self === null) differ("the site", "its log does not say that it joined, nor as whom");
+  const keys = factsOf(coordinator, "site joined", joined).filter(({ client }) => client === self);
+  if (signer !== null && keys.length > 0 && !keys.some(({ key }) => key === signer)) {
+    differ("the site", `its log is signed by ${signer.slice(0, 16)}…, a key that ${self} never joined with`);
+  }
+  for (const { sid, ...session } of factsOf(coordinator, "session ended", ended)) {
+    const counted = there.ended.get(sid);
+    if (counted !== undefined && hashOf(counted) !== hashOf({ sid, ...session }))
+      differ(nameOf(session), "the coordinator's log has two ends of it");
+  }
   for (const [sid, session] of here.tookPart) {
-    if (!there.invited.has(sid)) differ(nameOf(session), "the site took part, the coordinator's log does not have it");
+    const invitation = there.invited.get(sid);
+    if (invitation === undefined) differ(nameOf(session), "the site took part, the coordinator's log does not have it");
+    else if (self !== null && !invitation.clients.includes(self))
+      differ(nameOf(session), "the site took part, the coordinator's log does not have it among those invited");
   }
   for (const [sid, own] of here.revealed) {
     const session = there.ended.get(sid);

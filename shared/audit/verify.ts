@@ -17,6 +17,11 @@ export interface VerifiedAudit {
   readonly torn: string;
 }
 
+/** Behind which the owner signs: the coordinator at the end of a round; a site, which takes part, at that of a session. */
+const SIGNED_BEHIND: Readonly<Record<string, string>> = { "round over": "round over", "session ended": "took part" };
+/** Of these without a signature: one whose signature a crash took, and one that is the newest. */
+const MOST_UNSIGNED = 2;
+
 /**
  * Throws AUDIT_FORMAT, AUDIT_CHAIN and AUDIT_SIGNATURE with the line. `trustedKey` null: the one key that signed all
  * checkpoints, for a person to compare.
@@ -28,6 +33,8 @@ export function verifyAudit(crypto: CryptoPort, text: string, trustedKey: Sha256
   let head = NOTHING_BEFORE;
   let key = trustedKey;
   let signedUpTo = 0;
+  const acts = new Set<string>();
+  let unsigned: number[] = [];
   for (const [i, line] of lines.entries()) {
     const number = i + 1;
     const entry = readLine(line, number);
@@ -44,9 +51,22 @@ export function verifyAudit(crypto: CryptoPort, text: string, trustedKey: Sha256
         throw broken("AUDIT_SIGNATURE", number, "the checkpoint is signed by another key");
       key = signer;
       signedUpTo = number - 1;
+      unsigned = [];
     }
+    acts.add(entry.act);
+    const ofOwner = SIGNED_BEHIND[entry.act];
+    if (ofOwner !== undefined && acts.has(ofOwner)) unsigned.push(number);
     head = hashOfLine(line);
     entries.push(entry);
+  }
+  // Whoever writes a log anew without the owner's key can only leave the signatures out.
+  const [missing] = unsigned.slice(MOST_UNSIGNED);
+  if (missing !== undefined) {
+    throw broken(
+      "AUDIT_SIGNATURE",
+      missing,
+      `the signatures are missing that belong behind the last ${unsigned.length} like it`,
+    );
   }
   return { entries, head, signedUpTo, key: signedUpTo === 0 ? null : key, torn: text.slice(end) };
 }

@@ -157,7 +157,8 @@ describe("from init to revoke", () => {
       "answers imported",
       "answers imported",
     ]);
-    expect(await actsOf(key)).toEqual(["authority made", "memberships signed", "memberships revoked"]);
+    const acts = ["authority made", "memberships signed", "memberships revoked"].flatMap((act) => [act, "checkpoint"]);
+    expect(await actsOf(key)).toEqual(acts);
     expect(await actsOf(site)).toEqual(["site joined"]);
   });
 

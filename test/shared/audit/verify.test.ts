@@ -76,6 +76,23 @@ describe("an audit log", () => {
     expect(verifyAudit(crypto, text(forged), null).key).toBe(hex(other));
   });
 
+  test.each(["round over", "session ended"])(
+    "written anew without any signature behind each %s is no log of its owner",
+    (act) => {
+      const anew: string[] = [];
+      let previous = NOTHING_BEFORE;
+      for (let i = 1; i <= 6; i++) {
+        anew.push(lineOf(i, AT, { act: i % 2 === 1 ? "took part" : act, facts: { round: i } }, previous));
+        previous = hashOfLine(anew.at(-1) as string);
+      }
+      expect(() => verifyAudit(crypto, text(anew), hex(key))).toThrow(
+        expect.objectContaining({ code: "AUDIT_SIGNATURE", details: { line: 6 } }),
+      );
+      // A crash may have taken one signature, and the newest may not be there yet.
+      expect(verifyAudit(crypto, text(anew.slice(0, 5)), null).signedUpTo).toBe(0);
+    },
+  );
+
   test("with any one byte changed before its end is refused, or known to be shorter", () => {
     const whole = text(lines);
     const { head } = verifyAudit(crypto, whole, hex(key));
