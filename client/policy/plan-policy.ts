@@ -40,6 +40,12 @@ export function planRefusals(policy: SitePolicy, plan: TrainingPlan): CodedError
       ),
     );
   }
+  // A buffer is filled by whoever comes first: there is no cohort whose sum could be secure.
+  if (plan.strategy.name === "fedbuff" && mode !== "off") {
+    const words = "strategy.name: fedbuff is asynchronous and cannot be summed securely, as the plan says it is";
+    const details = { field: "strategy.name", expected: "another one", got: "fedbuff" };
+    refusals.push(new CodedError("POLICY_SECURE_AGGREGATION", words, details));
+  }
   const { groups } = plan.secureAggregation;
   if (groups !== null && groups.minSurvivors < policy.minGroup) {
     refusals.push(

@@ -196,8 +196,13 @@ export class ClientRound {
     this.#maskingBegan = true;
     const masker = this.#options.masker ?? inlineMasker(crypto, pause);
     const groups = this.#groups();
-    const digest = await masker(words, this.#secrets.masks(groups && fellowsOf(groups, this.#options.self.name)));
-    this.#maskedHash = bytesToHex(digest) as Sha256;
+    const masks = this.#secrets.masks(groups && fellowsOf(groups, this.#options.self.name));
+    try {
+      this.#maskedHash = bytesToHex(await masker(words, masks)) as Sha256;
+    } finally {
+      // Each of them would take its mask off again.
+      for (const { key } of masks) key.fill(0);
+    }
     const payload: MaskedInput = { hash: this.#maskedHash, words: words.length };
     const members = this.#secrets.members();
     const told = this.#needs().namesSharers

@@ -26,6 +26,12 @@ describe("what a site's policy says to a plan", () => {
       { secureAggregation: { mode: "off" } },
       ["POLICY_SECURE_AGGREGATION policy.requireSecureAggregation"],
     ],
+    [
+      "an asynchronous strategy that is said to be summed securely",
+      {},
+      { strategy: { name: "fedbuff" } },
+      ["POLICY_SECURE_AGGREGATION strategy.name"],
+    ],
     ["more than is demanded", { requireSecureAggregation: "off" }, {}, []],
     [
       "large cohorts in which none may be corrupt",

@@ -8,7 +8,7 @@ import { NodeCrypto } from "../../../shared/node/crypto.ts";
 import { issueCertificate } from "../../../shared/secagg/certificate.ts";
 import { toBase64 } from "../../../shared/secagg/encoding.ts";
 import { groupsOf } from "../../../shared/secagg/groups.ts";
-import { newWords } from "../../../shared/secagg/mask.ts";
+import { inlineMasker, newWords, type Masker } from "../../../shared/secagg/mask.ts";
 import type { Roster, ShareKeys, Shares, Signatures, Survivors } from "../../../shared/secagg/messages.ts";
 import type { Session } from "../../../shared/secagg/session.ts";
 import { COORDINATOR, sign, statementOf, type SignedStep } from "../../../shared/secagg/signed.ts";
@@ -93,6 +93,19 @@ async function refusal(act: () => unknown): Promise<{ code: ErrorCode; client: u
 
 const refuses = async (code: ErrorCode, act: () => unknown, who?: string) =>
   expect(await refusal(act)).toEqual({ code, client: who });
+
+test("what a site's masks are made of is overwritten once they are on", async () => {
+  const keys: Uint8Array[] = [];
+  const masker: Masker = (words, masks) => {
+    keys.push(...masks.map(({ key }) => key));
+    expect(keys.every((key) => key.some((byte) => byte !== 0))).toBe(true);
+    return inlineMasker(crypto)(words, masks);
+  };
+  rounds[0] = fakeRound(fed, client(0), session, SETTINGS, { masker });
+  await masked();
+  expect(keys).toHaveLength(SIZE);
+  expect(keys.every((key) => key.every((byte) => byte === 0))).toBe(true);
+});
 
 describe("a false roster", () => {
   test("a cohort of puppets without certificates of the authority", async () => {

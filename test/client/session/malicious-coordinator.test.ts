@@ -12,7 +12,7 @@ import type { CoordinatorMessage } from "../../../shared/wire/messages.ts";
 import { messageSignature } from "../../../shared/wire/signing.ts";
 import { NOW } from "../../fakes/secagg.ts";
 import { ByTheBook } from "../../fakes/session-round.ts";
-import { SessionWorld, type Site, type SiteOptions } from "../../fakes/session-world.ts";
+import { SessionWorld, until, type Site, type SiteOptions } from "../../fakes/session-world.ts";
 
 let world: SessionWorld;
 afterEach(() => world.stop());
@@ -128,6 +128,23 @@ describe("invitations", () => {
     const next = world.open({ attempt: 1, previousTranscriptDigest: NO_TRANSCRIPT as Sha256 });
     expect(await refusal(first(sites), world.begin(next))).toBe("SESSION_SPLIT_VIEW");
     const right = world.open({ attempt: 1, previousTranscriptDigest: "d".repeat(64) as Sha256 });
+    line.say(world.begin(right));
+    await line.step("advertise-keys", right.sid);
+  });
+
+  test("a second, different end of a session", async () => {
+    const sites = await ready(1);
+    const { line } = first(sites);
+    const session = world.open();
+    const [told, later] = ["d".repeat(64) as Sha256, "e".repeat(64) as Sha256];
+    line.say(world.begin(session));
+    await line.step("advertise-keys", session.sid);
+    line.say(world.ended(session, "failed", told));
+    line.say(world.ended(session, "failed", later));
+    await until(() => first(sites).logged.some(({ code }) => code === "SESSION_SPLIT_VIEW"));
+    const next = world.open({ attempt: 1, previousTranscriptDigest: later });
+    expect(await refusal(first(sites), world.begin(next))).toBe("SESSION_SPLIT_VIEW");
+    const right = world.open({ attempt: 1, previousTranscriptDigest: told });
     line.say(world.begin(right));
     await line.step("advertise-keys", right.sid);
   });
@@ -298,6 +315,15 @@ describe("survivor lists", () => {
     const next = world.open({ round: 2 });
     await new ByTheBook(world, next, WORDS).advertise(sites);
     expect(sites.map(({ trainer }) => trainer.trained)).toEqual([2, 2, 2, 2]);
+  });
+
+  test("a sum that no transcript is left of: the next history does not have the session", async () => {
+    const { sites, session, book, list } = await masked(4);
+    await book.unmask(sites, list, await book.confirm(sites, list));
+    // Nobody was told any end.
+    expect(await refusal(first(sites), world.begin(world.open({ round: 2 })))).toBe("SESSION_SPLIT_VIEW");
+    for (const { line } of sites) line.say(world.ended(session, "completed"));
+    await new ByTheBook(world, world.open({ round: 3 }), WORDS).advertise(sites);
   });
 
   test("a site restarted after it revealed remembers the list", async () => {
