@@ -92,14 +92,20 @@ function wallClock(epochMs: number, timeZone: string | null): { day: number; min
     const date = new Date(epochMs);
     return { day: date.getDay(), minute: date.getHours() * 60 + date.getMinutes() };
   }
-  const parts = new Intl.DateTimeFormat("en-US", {
-    timeZone,
-    weekday: "short",
-    hour: "2-digit",
-    minute: "2-digit",
-    hourCycle: "h23",
-  }).formatToParts(epochMs);
+  const parts = formatOf(timeZone).formatToParts(epochMs);
   const part = (type: string): string => parts.find((item) => item.type === type)?.value ?? "";
   const day = DAYS.findIndex((name) => name === part("weekday"));
   return { day, minute: Number(part("hour")) * 60 + Number(part("minute")) };
+}
+
+/** Made once for each zone: it takes longer than its use, and a search for the next opening asks for thousands of minutes. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  const known = formats.get(timeZone);
+  if (known !== undefined) return known;
+  const clock = { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
+  const format = new Intl.DateTimeFormat("en-US", { timeZone, ...clock });
+  formats.set(timeZone, format);
+  return format;
 }
