@@ -16,8 +16,16 @@
 import type { Strategy } from "../../shared/config/strategy.ts";
 import { newServerState, type ServerState } from "./server-state-codec.ts";
 
-/** One step; `state` is not changed. `survivors`: clients in the mean. */
-export type ServerStep = (state: ServerState, meanDelta: Float32Array, survivors?: number) => ServerState;
+/**
+ * One step; `state` is not changed. `survivors`: clients in the mean; `invited`: all that there are where the strategy does
+ * not say, and `survivors` unless given.
+ */
+export type ServerStep = (
+  state: ServerState,
+  meanDelta: Float32Array,
+  survivors?: number,
+  invited?: number,
+) => ServerState;
 
 /** The server's step for a strategy of federation.yaml. */
 export function serverStep(strategy: Strategy): ServerStep {
@@ -71,16 +79,17 @@ function momentumStep(learningRate: number, momentum: number): ServerStep {
 }
 
 /** Share of all clients that are in the mean. */
-function participation(population: number | null, survivors: number | undefined): number {
-  return population === null || survivors === undefined ? 1 : Math.min(1, survivors / population);
+function participation(population: number | null, survivors?: number, invited = survivors): number {
+  const all = population ?? invited;
+  return survivors === undefined || all === undefined ? 1 : Math.min(1, survivors / all);
 }
 
 /** The moment "drift" is -h / alpha: how far the clients' linear terms pull, as a displacement. */
 function dynamicStep(population: number | null): ServerStep {
-  return ({ params, moments }, delta, survivors) => {
+  return ({ params, moments }, delta, survivors, invited) => {
     const state = newServerState(params.length, ["drift"]);
     const after = state.moments["drift"] as Float32Array;
-    const share = participation(population, survivors);
+    const share = participation(population, survivors, invited);
     for (let i = 0; i < params.length; i++) {
       const drift = (moments["drift"]?.[i] ?? 0) + share * (delta[i] as number);
       after[i] = drift;
@@ -91,10 +100,10 @@ function dynamicStep(population: number | null): ServerStep {
 }
 
 function controlStep(learningRate: number, population: number | null): ServerStep {
-  return ({ params }, delta, survivors) => {
+  return ({ params }, delta, survivors, invited) => {
     const state = newServerState(params.length, []);
     const half = params.length / 2;
-    const share = participation(population, survivors);
+    const share = participation(population, survivors, invited);
     for (let i = 0; i < params.length; i++) {
       state.params[i] = (params[i] as number) + (i < half ? learningRate : share) * (delta[i] as number);
     }

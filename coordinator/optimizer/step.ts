@@ -14,6 +14,8 @@ import type { ServerState } from "./server-state-codec.ts";
 /** A round's clients in the mean, and the norm that they clipped to where it adapts. */
 export interface Stepped {
   readonly survivors: number;
+  /** All that were asked; as many as `survivors` unless given. */
+  readonly invited?: number;
   readonly clipNorm?: number | undefined;
 }
 
@@ -22,9 +24,9 @@ export function takeStep(
   { strategy, privacy }: Pick<FederationConfig, "strategy" | "privacy">,
   before: ServerState,
   aggregate: Aggregate,
-  { survivors, clipNorm }: Stepped,
+  { survivors, invited = survivors, clipNorm }: Stepped,
 ): ServerState {
-  const after = serverStep(strategy)(before, scaledMean(strategy, aggregate), survivors);
+  const after = serverStep(strategy)(before, scaledMean(strategy, aggregate), survivors, invited);
   const adaptive = adaptiveClip(privacy);
   const { shareWithinClip } = aggregate;
   if (adaptive === null || clipNorm === undefined || shareWithinClip === null) return after;

@@ -98,7 +98,7 @@ export class Work {
       const aggregate = decodeAggregate(rules, total.words, survivors);
       if (config.transcripts.keepInputs > 0) await this.#keepParent(sum);
       const before = await this.#serverState(state.serverStates[0] as Sha256);
-      const after = takeStep(config, before, aggregate, { survivors, clipNorm });
+      const after = takeStep(config, before, aggregate, { survivors, invited: sum.invited.length, clipNorm });
       const [serverState, { version, link }] = await Promise.all([
         this.#keep(after),
         chain.commit(sum.version + 1, after.params),

@@ -250,7 +250,8 @@ class Evidence {
     if (clip !== clipNorm) {
       wrong("session.clipNorm", `the round clipped to ${clipNorm}, the state before it and the plan say ${clip}`);
     }
-    this.#after = takeStep(plan, state, aggregate, { survivors, clipNorm });
+    const invited = this.#checked.transcript.invited.length;
+    this.#after = takeStep(plan, state, aggregate, { survivors, invited, clipNorm });
     const got = sha256Of(this.#crypto, encodeServerState(this.#after));
     if (got === commit.serverState) return null;
     const said = short(commit.serverState);
