@@ -20,6 +20,7 @@ import { evaluatorFor } from "./evaluate/score.ts";
 import { hashOfText } from "../shared/canonical.ts";
 import type { FederationConfig } from "../shared/config/federation.ts";
 import { configHashOf, planOf, planText } from "../shared/config/plan.ts";
+import { CodedError, isCoded } from "../shared/errors.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
 import { keepEvidence } from "../shared/node/evidence-folder.ts";
@@ -79,6 +80,8 @@ export async function openCoordinator(
       compression: brotli,
       store,
       blobs,
+    }).catch((error: unknown) => {
+      throw isCoded(error, "RELEASE_FORMAT") ? otherModel(configFile, error) : error;
     });
     const started = { configHash, config: hashOfText(await readFile(configFile, "utf8")) };
     await federation.audit.append(...(await startActs(paths.audit, started)));
@@ -185,6 +188,12 @@ export async function openCoordinator(
     await unlock();
     throw error;
   }
+}
+
+/** Labels, model and what is trained are fixed by the first version, which is made when a coordinator first starts. */
+function otherModel(file: string, cause: CodedError): CodedError {
+  const message = `${file}: model, labels or training.trainable: expected those that this federation's versions were made with, got others; put them back, or begin anew with allulook init`;
+  return new CodedError("CONFIG_INVALID", message, { file, field: "model" }, { cause });
 }
 
 /** federation.yaml names its files from the folder it lies in, wherever the coordinator is started. */

@@ -85,6 +85,20 @@ describe("files that people write", () => {
     await expectRefused(["coordinator", "--config", file], 2, "CONFIG_", field);
   });
 
+  test("labels that were changed after the first version was made with others: exit 2, said so", async () => {
+    const folder = join(place.dir, "relabelled");
+    const config = smallConfig(await freePort(), { rounds: 1 });
+    const relabelled = await Deployment.create(folder, config, COMMAND);
+    await relabelled.startCoordinator([]);
+    await kill(relabelled, "coordinator");
+    const file = relabelled.paths.config;
+    writeFileSync(
+      file,
+      readFileSync(file, "utf8").replace("labels:\n  detection:\n", "labels:\n  detection:\n    - more\n"),
+    );
+    await expectRefused(["coordinator", "--config", file], 2, "CONFIG_INVALID", "labels", "put them back");
+  });
+
   test("site.yaml with a wrong field: exit 2, the field named", async () => {
     const site = await deployment.addSite(clientName.parse("typo"), datasets[0] as string);
     const { config } = sitePaths(site.folder);
