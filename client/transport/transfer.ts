@@ -71,8 +71,8 @@ export async function upload(
       }
     } catch (error) {
       offset = null;
-      // A wrong guess is put right at once. Refused although it was asked for, an offset waits for the connection before
-      // this one, which the coordinator does not know to be dead yet.
+      // A wrong guess is put right at once. Refused although it was asked for, an offset waits: another connection of this
+      // client is sending, too.
       if (isCoded(error, "UPLOAD_OFFSET") && guessed) {
         guessed = false;
         continue;

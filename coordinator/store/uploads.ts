@@ -24,7 +24,15 @@ const BEGUN_AT_MOST = 2;
 interface Progress {
   hash: Hash;
   offset: number;
-  busy: boolean;
+  /** The connection that is sending; null between two. */
+  turn: Turn | null;
+}
+
+interface Turn {
+  /** Ends it, also where nothing comes from its source any more. */
+  readonly replaced: AbortController;
+  /** Resolved once it has written what it had. */
+  readonly over: Promise<void>;
 }
 
 export interface UploadKey {
@@ -63,6 +71,8 @@ export class Uploads {
    * Takes the bytes from `offset` on and resolves when they are held; `complete` when they were the last of `length`
    * and the blob is durable. Throws UPLOAD_OFFSET (details.offset: where to go on), WIRE_OVERSIZE, WIRE_HASH (the
    * partial file is thrown away), UPLOAD_REFUSED (too many begun), STORE_FULL. Bytes that arrived before the source failed are kept.
+   * A later call takes over from one under way, which may be a connection that was lost without a word: that one fails
+   * with UPLOAD_OFFSET.
    */
   async receive(
     key: UploadKey,
@@ -72,13 +82,17 @@ export class Uploads {
   ): Promise<{ offset: number; complete: boolean }> {
     if ((await this.#blobs.size(key.hash)) === length) return { offset: length, complete: true };
     const path = this.#file(key);
-    const known = this.#progress.get(path);
-    if (known?.busy === true) {
-      throw new CodedError("UPLOAD_OFFSET", "another connection is sending this upload", { offset: null });
+    for (let turn = this.#turn(path); turn !== null; turn = this.#turn(path)) {
+      turn.replaced.abort(new CodedError("UPLOAD_OFFSET", "another connection sends this upload", { offset: null }));
+      await turn.over;
+      if ((await this.#blobs.size(key.hash)) === length) return { offset: length, complete: true };
     }
-    // Taken before the first await, so that two requests cannot both pass.
-    const progress: Progress = known ?? { hash: createHash("sha256"), offset: -1, busy: true };
-    progress.busy = true;
+    // Taken before the next await, so that two requests cannot both pass.
+    const known = this.#progress.get(path);
+    const progress: Progress = known ?? { hash: createHash("sha256"), offset: -1, turn: null };
+    const replaced = new AbortController();
+    let end = (): void => {};
+    progress.turn = { replaced, over: new Promise((resolve) => (end = resolve)) };
     this.#progress.set(path, progress);
     let file: FileHandle | null = null;
     try {
@@ -92,7 +106,7 @@ export class Uploads {
           offset: progress.offset,
         });
       }
-      await append(progress, file, length, source);
+      await append(progress, file, length, until(replaced.signal, source));
       if (progress.offset < length) return { offset: progress.offset, complete: false };
       const got = progress.hash.digest("hex");
       if (got !== key.hash) {
@@ -112,9 +126,14 @@ export class Uploads {
       }
       throw storageFailure(error);
     } finally {
-      progress.busy = false;
       await file?.close();
+      progress.turn = null;
+      end();
     }
+  }
+
+  #turn(path: string): Turn | null {
+    return this.#progress.get(path)?.turn ?? null;
   }
 
   /** Every upload begun takes room on the disk until it is thrown away. */
@@ -136,7 +155,7 @@ export class Uploads {
       const [client, sid, hash] = name.split(".");
       const key = { client, sid, hash } as UploadKey;
       const path = join(this.#folder, name);
-      if (this.#progress.get(path)?.busy === true || expected(key)) continue;
+      if (this.#turn(path) !== null || expected(key)) continue;
       this.#progress.delete(path);
       await rm(path, { force: true });
     }
@@ -154,6 +173,28 @@ async function rehash(progress: Progress, file: FileHandle, size: number): Promi
     at += bytesRead;
   }
   progress.offset = at;
+}
+
+/** What comes until `signal` is aborted, whose reason is then thrown, though the source keeps silent. */
+async function* until<T>(signal: AbortSignal, source: AsyncIterable<T>): AsyncGenerator<T> {
+  const iterator = source[Symbol.asyncIterator]();
+  let stop = (): void => {};
+  const stopped = new Promise<never>((_, reject) => (stop = () => reject(signal.reason)));
+  stopped.catch(() => {}); // who waits for nothing at that moment is told by the check below
+  signal.addEventListener("abort", stop);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { done, value } = await Promise.race([iterator.next(), stopped]);
+      if (done === true) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    // Not awaited: it waits for a source that may stay silent.
+    if (signal.aborted) void iterator.return?.().catch(() => {});
+    else await iterator.return?.();
+  }
 }
 
 /** Hashes and writes at once: while one piece is being written the next is received and hashed. */

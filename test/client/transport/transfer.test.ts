@@ -92,27 +92,19 @@ describe("transfers over a bad network", () => {
     expect(recorded()).toBe(0);
   });
 
-  test("an upload waits, without asking on and on, for the connection before it to be known as dead", async () => {
+  test("an upload goes on while the coordinator does not know yet that the connection before it is dead", async () => {
     const alice = await rig.connect("alice", { url: relay.url });
-    let die = (): void => {};
-    const silence = new Promise<never>((_, reject) => {
-      die = () => reject(new Error("timed out"));
-    });
     async function* first(): AsyncIterable<Uint8Array> {
       yield bytes.subarray(0, 2_000_000);
-      await silence;
+      await new Promise<never>(() => {});
     }
     const key = { client: "alice" as ClientName, sid, hash };
-    const before = rig.federation.uploads.receive(key, SIZE, 0, first()).catch(() => undefined);
+    const before = rig.federation.uploads.receive(key, SIZE, 0, first());
+    before.catch(() => {});
     await until(async () => (await parts()).length === 1);
-    const upload = alice.transport.upload(sid, hash, bytes, never);
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const refused = rig.log.filter((line) => line.includes("UPLOAD_OFFSET")).length;
-    expect(refused).toBeGreaterThan(0);
-    expect(refused).toBeLessThan(8);
-    die();
-    await before;
-    await upload;
+    await alice.transport.upload(sid, hash, bytes, never);
+    await expect(before).rejects.toMatchObject({ code: "UPLOAD_OFFSET" });
+    expect(rig.log.filter((line) => line.includes("UPLOAD_OFFSET")).length).toBeLessThan(4);
     expect(recorded()).toBe(1);
   });
 
