@@ -8,18 +8,17 @@ import { z } from "zod";
 import { admitShareKeys, admitUnmask, type AdmittedShares, type AdmittedUnmask } from "../aggregate/admit.ts";
 import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
 import { withNoise } from "../aggregate/private-rules.ts";
-import { robustRule } from "../aggregate/robust/rules.ts";
 import { addBytes, applyMasks } from "../aggregate/secure-sum.ts";
 import { remainingMasks } from "../aggregate/unmask.ts";
 import { initialServerState } from "../optimizer/server-optimizer.ts";
 import { takeStep } from "../optimizer/step.ts";
 import { decodeServerState, encodeServerState, type ServerState } from "../optimizer/server-state-codec.ts";
 import { shapesOf } from "../round/work.ts";
-import { openedTotal, type SealedInput } from "./opened.ts";
+import { KeptFiles, short, wrong } from "./kept-files.ts";
+import { openedSum } from "./opened.ts";
 import { hashOf, hashOfText } from "../../shared/canonical.ts";
 import { readPlan, type TrainingPlan } from "../../shared/config/plan.ts";
-import { CodedError } from "../../shared/errors.ts";
-import { clientName, sha256Hex, type ClientName } from "../../shared/ids.ts";
+import { sha256Hex, type ClientName } from "../../shared/ids.ts";
 import { noiseCommitment, noiseRandom, type NoiseSeed } from "../../shared/privacy/committed-noise.ts";
 import { adaptiveClip, clipOfRound } from "../../shared/privacy/adaptive-clip.ts";
 import { atClip } from "../../shared/privacy/private-fixed-point.ts";
@@ -31,14 +30,7 @@ import type { ReleaseFolder } from "../../shared/release/verify.ts";
 import type { CryptoPort } from "../../shared/secagg/crypto-port.ts";
 import { fromBase64 } from "../../shared/secagg/encoding.ts";
 import { bytesOf, newWords, type Words } from "../../shared/secagg/mask.ts";
-import {
-  base64Of,
-  COORDINATOR,
-  MAX_PAYLOAD,
-  statement,
-  type SignedStep,
-  type Step,
-} from "../../shared/secagg/signed.ts";
+import { COORDINATOR, MAX_PAYLOAD, statement, type SignedStep, type Step } from "../../shared/secagg/signed.ts";
 import type { DigestStatement } from "../../shared/secagg/transcript.ts";
 import type { Check } from "../../shared/transcript/findings.ts";
 import type { CheckedSession } from "../../shared/transcript/session.ts";
@@ -81,7 +73,7 @@ export function evidenceChecks(crypto: CryptoPort, checked: CheckedSession, fold
 class Evidence {
   readonly #crypto: CryptoPort;
   readonly #checked: CheckedSession;
-  readonly #folder: ReleaseFolder;
+  readonly #files: KeptFiles;
   readonly #shared = new Map<ClientName, AdmittedShares>();
   #revealed: AdmittedUnmask[] = [];
   #plan: TrainingPlan | null = null;
@@ -98,12 +90,12 @@ class Evidence {
   constructor(crypto: CryptoPort, checked: CheckedSession, folder: ReleaseFolder) {
     this.#crypto = crypto;
     this.#checked = checked;
-    this.#folder = folder;
+    this.#files = new KeptFiles(folder);
     this.#summed = checked.survivors;
   }
 
   async shares(): Promise<void> {
-    const { shared } = await this.#json("steps.json", stepsFile);
+    const { shared } = await this.#files.json("steps.json", stepsFile);
     const { transcript, session, members } = this.#checked;
     for (const message of this.#steps("share-keys", shared, transcript.shared)) {
       const { neighbours } = this.#checked.sharing();
@@ -113,7 +105,7 @@ class Evidence {
   }
 
   async reveals(): Promise<void> {
-    const { revealed } = await this.#json("steps.json", stepsFile);
+    const { revealed } = await this.#files.json("steps.json", stepsFile);
     const { transcript, session, members, survivors, dropouts } = this.#checked;
     this.#revealed = this.#steps("unmask", revealed, transcript.revealed).map((message) =>
       admitUnmask(this.#crypto, session, members, { survivors, dropouts }, this.#shared, message),
@@ -121,7 +113,7 @@ class Evidence {
   }
 
   async setting(): Promise<void> {
-    const { plan, tensors } = await this.#json("setting.json", settingFile);
+    const { plan, tensors } = await this.#files.json("setting.json", settingFile);
     const { configHash } = this.#checked.session;
     if (hashOfText(plan) !== configHash) wrong("setting.json", "the plan is not the one of the session");
     this.#plan = readPlan(plan, configHash);
@@ -141,7 +133,7 @@ class Evidence {
     const words = newWords(this.#known(this.#plan).secureAggregation.wordBits, inputs[0]?.words ?? 0);
     for (const { name, hash } of inputs) {
       const path = `inputs/${name}.bin`;
-      const bytes = await this.#bytes(path);
+      const bytes = await this.#files.bytes(path);
       if (sha256Of(this.#crypto, bytes) !== hash) wrong(path, `these are not the bytes that ${name} signed`);
       if (bytes.length !== words.byteLength) wrong(path, `${bytes.length} bytes, expected ${words.byteLength}`);
       addBytes(words, bytes, 1);
@@ -149,43 +141,13 @@ class Evidence {
     this.#words = words;
   }
 
-  /** Without secure aggregation: every vector opened, judged and added, as the coordinator had to. */
+  /** Without secure aggregation. */
   async openedSum(): Promise<void> {
-    const { session, transcript } = this.#checked;
-    const { rejected, sum } = this.#known(transcript.result);
-    const keys = await this.#json("opened.json", z.record(clientName, base64Of(32)));
     const plan = this.#known(this.#plan);
-    const { wordBits } = plan.secureAggregation;
-    const inputs = this.#checked.inputs();
-    const training = session.purpose === "training" ? this.#rules(plan) : null;
-    const rules = {
-      wordBits,
-      words: training?.layout.words ?? inputs[0]?.words ?? 0,
-      rules: training,
-      rule: training === null ? null : robustRule(plan.aggregation),
-      needed: transcript.minSurvivors,
-    };
-    const total = await openedTotal(this.#crypto, rules, this.#sealed(keys));
-    const left = inputs.map(({ name }) => name).filter((name) => !total.survivors.includes(name));
-    const odd = [...left, ...rejected].find((name) => left.includes(name) !== rejected.includes(name));
-    if (odd !== undefined) {
-      const [said, found] = rejected.includes(odd) ? ["left out", "fit for"] : ["part of", "unfit for"];
-      wrong("result.rejected", `the vector of ${odd} is said to be ${said} the sum, and is ${found} it`);
-    }
-    const got = sha256Of(this.#crypto, bytesOf(total.words));
-    if (got !== sum) wrong("result.sum", `the vectors add up to ${short(got)}, the transcript says ${short(sum)}`);
-    this.#summed = total.survivors;
-    this.#words = total.words;
-  }
-
-  async *#sealed(keys: Readonly<Record<string, string>>): AsyncGenerator<SealedInput> {
-    for (const { name, hash } of this.#checked.inputs()) {
-      const path = `inputs/${name}.bin`;
-      const sealed = await this.#bytes(path);
-      if (sha256Of(this.#crypto, sealed) !== hash) wrong(path, `these are not the bytes that ${name} signed`);
-      const key = keys[name];
-      yield { name, sealed, key: key === undefined ? null : fromBase64(key) };
-    }
+    const rules = this.#checked.session.purpose === "training" ? this.#rules(plan) : null;
+    const { words, survivors } = await openedSum(this.#crypto, this.#checked, this.#files, plan, rules);
+    this.#summed = survivors;
+    this.#words = words;
   }
 
   /** The seed must be the one that the session's id commits to: it was fixed before any vector came. */
@@ -196,10 +158,10 @@ class Evidence {
     if (session.noise === undefined) {
       return (this.#unrepeatable = "the coordinator did not commit to its noise: the step cannot be taken again");
     }
-    if ((await this.#folder.read("noise.json")) === null) {
+    if (!(await this.#files.has("noise.json"))) {
       return (this.#unrepeatable = "the seed of the noise is not here: the step cannot be taken again");
     }
-    const { seed } = await this.#json("noise.json", z.strictObject({ seed: sha256Hex }));
+    const { seed } = await this.#files.json("noise.json", z.strictObject({ seed: sha256Hex }));
     if (noiseCommitment(this.#crypto, seed) !== session.noise) {
       wrong("noise.json", "the seed is not the one that the coordinator committed to when the session began");
     }
@@ -239,7 +201,7 @@ class Evidence {
     const { clipNorm } = session;
     const noise = () => noiseRandom(this.#crypto, session.sid, this.#known(this.#seed));
     const aggregate = decodeAggregate(withNoise(this.#rules(plan), noise), this.#known(this.#words), survivors);
-    const before = await this.#bytes("before.state");
+    const before = await this.#files.bytes("before.state");
     if (sha256Of(this.#crypto, before) !== commit.serverStateBefore) {
       wrong("before.state", "it is not the server state that the transcript begins with");
     }
@@ -269,7 +231,7 @@ class Evidence {
   }
 
   async #parent(layout: ParamLayout): Promise<Float32Array> {
-    const bytes = await this.#bytes("parent.params");
+    const bytes = await this.#files.bytes("parent.params");
     if (sha256Of(this.#crypto, bytes) !== this.#checked.session.parentHash) {
       wrong("parent.params", "they are not the params that were trained from");
     }
@@ -291,7 +253,7 @@ class Evidence {
         `the step leads to ${short(got)}, the transcript says ${short(commit.paramsHash)}`,
       );
     }
-    const link = await this.#json("link.json", chainLink);
+    const link = await this.#files.json("link.json", chainLink);
     if (hashOf(link) !== commit.link) wrong("link.json", "it is not the chain link that the transcript names");
     checkLink(this.#crypto, this.#known(fromBase64(file.signedBy)), session.federation, link);
     const follows = link.version === commit.version && link.parentHash === session.parentHash;
@@ -316,32 +278,9 @@ class Evidence {
     });
   }
 
-  async #json<T>(path: string, schema: z.ZodType<T>): Promise<T> {
-    const text = new TextDecoder().decode(await this.#bytes(path));
-    try {
-      const parsed = schema.safeParse(JSON.parse(text));
-      if (parsed.success) return parsed.data;
-    } catch {
-      // Refused below.
-    }
-    return wrong(path, "it is damaged");
-  }
-
-  async #bytes(path: string): Promise<Uint8Array> {
-    return (await this.#folder.read(path)) ?? wrong(path, "it is missing");
-  }
-
   /** Every check builds on those before it. */
   #known<T>(value: T | null): T {
     if (value === null) throw new Error("a check was made before the one that it builds on");
     return value;
   }
-}
-
-function short(hash: string): string {
-  return `${hash.slice(0, 16)}…`;
-}
-
-function wrong(field: string, what: string): never {
-  throw new CodedError("TRANSCRIPT_EVIDENCE", `${field}: ${what}`, { field });
 }

@@ -8,6 +8,7 @@ import { readPlan, type TrainingPlan } from "../../shared/config/plan.ts";
 import { CodedError } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 import type { ReleaseFolder } from "../../shared/release/verify.ts";
+import { adaptiveClip, clipOfRound } from "../../shared/privacy/adaptive-clip.ts";
 import { graphRule, sharingGraph } from "../../shared/secagg/sharing-graph.ts";
 import type { Transcript } from "../../shared/secagg/transcript.ts";
 
@@ -22,6 +23,7 @@ export function checkTerms(plan: TrainingPlan, transcript: Transcript): void {
   expect("minSurvivors", minSurvivors, transcript.minSurvivors);
   expect("minRoster", leastRoster({ mode, minSurvivors, cohort }, session.purpose), transcript.minRoster);
   if (size > cohort.max) contradicts("advertised", `${size} clients, the plan allows ${cohort.max}`);
+  checkClip(plan, session);
   if (mode === "off") return;
   const { dropoutRate, corruptionRate } = secureAggregation;
   const sparse = thresholds !== null && !sharingGraph(size, mode, graphRule(secureAggregation)).complete;
@@ -30,6 +32,14 @@ export function checkTerms(plan: TrainingPlan, transcript: Transcript): void {
   if (rejected > 0 && (groups === null || session.purpose !== "training")) {
     contradicts("result.rejected", "vectors cannot be left out of a secure sum");
   }
+}
+
+/** The norm that a round clipped to: within the plan's bounds where it adapts, none where the plan fixes it. */
+function checkClip({ privacy }: TrainingPlan, { purpose, clipNorm }: Transcript["session"]): void {
+  const adaptive = purpose === "training" ? adaptiveClip(privacy) : null;
+  const nearest = adaptive === null ? undefined : clipOfRound(adaptive, clipNorm);
+  if (clipNorm === nearest) return;
+  contradicts("session.clipNorm", `${clipNorm ?? "none"}, the nearest that the plan allows is ${nearest ?? "none"}`);
 }
 
 /** The plan that was kept with a session's evidence; null: none, or another one. */
