@@ -8,7 +8,7 @@ import { readBaseBytes } from "./base-model.ts";
 import { roundAudit, startActs } from "./audit/log.ts";
 import { createCoordinator, type Coordinator } from "./create.ts";
 import { memberActions } from "./enrol/actions.ts";
-import { openFederation, writeEndpoint } from "./enrol/folder.ts";
+import { openFederation, removeEndpoint, writeEndpoint } from "./enrol/folder.ts";
 import { readFederationYaml } from "./enrol/init.ts";
 import { ReleaseChain } from "./release/chain.ts";
 import { begunWith, initialModel, type InitialModel } from "./release/initial-model.ts";
@@ -179,6 +179,7 @@ export async function openCoordinator(
       close: async () => {
         await coordinator.close();
         await masking.close();
+        await removeEndpoint(paths);
         await federation.audit.sign(key, { act: "coordinator stopped", facts: {} });
         await federation.close();
         await unlock();

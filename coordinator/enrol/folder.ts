@@ -13,6 +13,7 @@
  *   data/endpoint.json   where the running coordinator listens
  *   data/lock            the process that uses the folder
  */
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { CodedError } from "../../shared/errors.ts";
@@ -141,7 +142,12 @@ export async function writeEndpoint(paths: FederationPaths, url: string): Promis
   await writeFileDurably(paths.endpoint, `${JSON.stringify({ pid: process.pid, url })}\n`, 0o600);
 }
 
-/** Where a coordinator last listened; null when none ever did. */
+/** The port may be another program's from now on. */
+export async function removeEndpoint(paths: FederationPaths): Promise<void> {
+  await rm(paths.endpoint, { force: true });
+}
+
+/** Where a coordinator listens, or listened when it was killed; null when none does. */
 export async function readEndpoint(paths: FederationPaths): Promise<{ pid: number; url: string } | null> {
   const text = await readTextIfAny(paths.endpoint);
   if (text === null) return null;
