@@ -1,5 +1,5 @@
 /** Whose samples are whose in a simulation: folders on disk, cut or merged into clients, with their held-out parts. */
-import { splitHoldout, usualSplit, type Holdout } from "../client/data/holdout.ts";
+import { splitHoldout, type Holdout } from "../client/data/holdout.ts";
 import { inferLabels } from "../client/data/labels.ts";
 import { openDataset } from "../client/data/open-dataset.ts";
 import type { DataPart } from "../client/training/pool-messages.ts";
@@ -33,11 +33,6 @@ export async function labelsOfFolders(dirs: readonly string[]): Promise<Labels> 
   };
 }
 
-export interface Arrangement {
-  readonly clients: readonly ClientData[];
-  readonly evaluation: FederationConfig["evaluation"];
-}
-
 /**
  * Splits `dirs` over `clients` clients. With several folders each is a site of its own. `evalDir`: everybody trains on
  * all it has, and the evaluation data is shared out among them, so that the secure sum covers all of it once.
@@ -48,35 +43,30 @@ export async function arrange(
   clients: number,
   how: Partitioner,
   evalDir: string | null,
-  usual: boolean,
-): Promise<Arrangement> {
-  const { labels, seed } = config;
+): Promise<ClientData[]> {
+  const { labels, evaluation, seed } = config;
   const folders = await Promise.all(dirs.map(async (dir) => ({ dir, data: await openDataset(dir, { labels }) })));
   const owners = folders.flatMap(({ data }, folder) => data.entries.map((entry, index) => ({ folder, index, entry })));
   const entries = owners.map(({ folder, entry }) =>
     folders.length === 1 ? entry : { ...entry, site: `${folder}/${entry.site ?? ""}` },
   );
-  const evaluation = usual ? { ...config.evaluation, split: usualSplit(entries) } : config.evaluation;
   const shares = partitionIndices(entries, clients, how);
   const scored = evalDir === null ? null : await evaluationShares(evalDir, labels, clients);
-  return {
-    evaluation,
-    clients: shares.map((indices, i) => {
-      const name = `client-${i + 1}` as ClientName;
-      const parts: DataPart[] = [];
-      for (const [folder, { dir }] of folders.entries()) {
-        const own = indices.map((at) => owners[at]).filter((owner) => owner?.folder === folder);
-        if (own.length > 0) parts.push({ dir, indices: own.map((owner) => owner?.index ?? 0) });
-      }
-      const ordered = [...indices].sort((a, b) => (owners[a]?.folder ?? 0) - (owners[b]?.folder ?? 0));
-      const held = ordered.map((at) => entries[at] as Dataset["entries"][number]);
-      const share = scored?.[i];
-      if (share === undefined) return { name, parts, split: splitHoldout(held, evaluation, seed, name) };
-      const train = held.map((_, index) => index);
-      const extra = share.indices ?? [];
-      return { name, parts: [...parts, share], split: { train, evaluation: extra.map((_, j) => held.length + j) } };
-    }),
-  };
+  return shares.map((indices, i) => {
+    const name = `client-${i + 1}` as ClientName;
+    const parts: DataPart[] = [];
+    for (const [folder, { dir }] of folders.entries()) {
+      const own = indices.map((at) => owners[at]).filter((owner) => owner?.folder === folder);
+      if (own.length > 0) parts.push({ dir, indices: own.map((owner) => owner?.index ?? 0) });
+    }
+    const ordered = [...indices].sort((a, b) => (owners[a]?.folder ?? 0) - (owners[b]?.folder ?? 0));
+    const held = ordered.map((at) => entries[at] as Dataset["entries"][number]);
+    const share = scored?.[i];
+    if (share === undefined) return { name, parts, split: splitHoldout(held, evaluation, seed, name) };
+    const train = held.map((_, index) => index);
+    const extra = share.indices ?? [];
+    return { name, parts: [...parts, share], split: { train, evaluation: extra.map((_, j) => held.length + j) } };
+  });
 }
 
 async function evaluationShares(dir: string, labels: Labels, clients: number): Promise<DataPart[]> {

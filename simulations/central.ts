@@ -2,10 +2,10 @@
 import type { FederationConfig } from "../shared/config/federation.ts";
 
 /** One client in one long round: nothing is averaged, masked, quantized, clipped or held to its start. */
-export function alone(config: FederationConfig, evaluation: FederationConfig["evaluation"]): FederationConfig {
+export function alone(config: FederationConfig): FederationConfig {
   return {
     ...config,
-    evaluation: { ...evaluation, every: 1 },
+    evaluation: { ...config.evaluation, every: 1 },
     strategy: { name: "fedavg", serverLearningRate: 1, serverMomentum: 0 },
     aggregation: { rule: "mean" },
     training: { ...config.training, proximal: 0 },

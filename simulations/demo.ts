@@ -110,8 +110,7 @@ export async function demo(setting: DemoSetting, signal: AbortSignal): Promise<D
     const parsed = parseConfig(federationConfig, await completeConfig(raw, process.cwd(), "demo"), "demo");
     const settled = from.settled === undefined ? parsed : parseConfig(federationConfig, from.settled(parsed), "demo");
     const { config } = checkFederationConfig(settled, "demo");
-    const arranged = await arrange(config, [dir], from.clients, { by: "site" }, null, true);
-    return { config: { ...config, evaluation: arranged.evaluation }, clients: arranged.clients };
+    return { config, clients: await arrange(config, [dir], from.clients, { by: "site" }, null) };
   }
 }
 

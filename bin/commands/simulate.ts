@@ -130,16 +130,15 @@ export async function prepared(options: SimulateOptions): Promise<Prepared> {
   const base = given ?? (await standard("simulation", options, await labelsOfFolders(dirs)));
   const wanted = configured(base, given !== null, options, { seed, clients: options.clients });
   const config = await withTeacher(wanted, process.cwd());
-  const { clients, evaluation } = await arrange(
+  const clients = await arrange(
     config,
     dirs,
     options.clients,
     partitioner(options.partition, seed),
     options.evalData === undefined ? null : resolve(options.evalData),
-    given === null,
   );
   const sites = withoutLabels(clients, options.unlabelled);
-  return { config: { ...config, evaluation }, clients: sites, dirs, generated: generated !== null };
+  return { config, clients: sites, dirs, generated: generated !== null };
 }
 
 /** What a run's report calls its data. */
@@ -260,7 +259,7 @@ async function trainCommand(
   const dirs = options.data?.map((dir) => resolve(dir)) ?? [];
   const seed = options.seed ?? matched?.config.seed ?? 7;
   const base = matched?.config ?? (await standard("central", options, await labelsOfFolders(dirs)));
-  const arranged =
+  const clients =
     matched === null || options.data !== undefined
       ? await arrange(
           { ...base, seed },
@@ -268,10 +267,9 @@ async function trainCommand(
           matched?.clients.length ?? 1,
           { by: "site" },
           options.evalData === undefined ? null : resolve(options.evalData),
-          matched === null,
         )
-      : { clients: matched.clients, evaluation: base.evaluation };
-  const central = pooled(arranged.clients);
+      : matched.clients;
+  const central = pooled(clients);
   const { batchSize } = configured(base, true, options, { seed, clients: base.schedule.cohort.min }).training;
   const steps =
     matched === null
@@ -284,7 +282,6 @@ async function trainCommand(
       { ...options, localSteps: options.localSteps ?? steps },
       { seed, clients: base.schedule.cohort.min },
     ),
-    arranged.evaluation,
   );
   await execute(
     await withTeacher(config, process.cwd()),

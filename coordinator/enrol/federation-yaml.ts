@@ -79,7 +79,7 @@ privacy: { unit: none }
 release: { every: 1, dtype: int8, maxDrop: 0.01, keyframeEvery: 10 }
 
 # What each site holds out to score versions with. contiguous: its last files, where their order is time; stratified: a
-# share of every scene class, for stills, whose files may be sorted by class.
-evaluation: { every: 1, holdout: 0.2, split: contiguous }
+# share of every scene class, for stills sorted by class; auto: whichever of the two the site's data asks for.
+evaluation: { every: 1, holdout: 0.2, split: auto }
 `;
 }

@@ -210,7 +210,8 @@ export const federationConfig = z.strictObject({
     .strictObject({
       every: z.int().min(1).default(1),
       holdout: z.number().gt(0).lt(1).default(0.2),
-      split: z.enum(["contiguous", "stratified"]).default("contiguous"),
+      /** `auto`: every site's data decides (`client/data/holdout.ts`). */
+      split: z.enum(["auto", "contiguous", "stratified"]).default("auto"),
       patience: duration.prefault("10m"),
     })
     .prefault({}),

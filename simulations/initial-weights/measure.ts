@@ -33,9 +33,9 @@ export async function measure(setting: MeasureSetting, signal: AbortSignal): Pro
   for (const init of INITS) {
     const rounds = init === "random" ? Math.max(setting.rounds, setting.randomRounds) : setting.rounds;
     const config = configOf(setting, labels, init, rounds);
-    const { clients, evaluation } = await arrange(config, [setting.dir], setting.clients, { by: "site" }, null, true);
+    const clients = await arrange(config, [setting.dir], setting.clients, { by: "site" }, null);
     examples = clients.reduce((sum, { split }) => sum + split.train.length + split.evaluation.length, 0);
-    courses[init] = await course(setting, { ...config, evaluation }, clients, join(setting.out, init), signal);
+    courses[init] = await course(setting, config, clients, join(setting.out, init), signal);
   }
   return { data: setting.name, examples, courses };
 }
@@ -76,7 +76,7 @@ async function course(
     setting.onRound(`${out.split("/").slice(-2).join(" ")} round ${round}`, metrics);
   const seen = rounds.slice(0, setting.rounds + 1).reduce((sum, { examplesSeen }) => sum + examplesSeen, 0);
   const localSteps = Math.ceil(seen / config.training.batchSize);
-  const single = alone({ ...config, training: { ...config.training, localSteps } }, config.evaluation);
+  const single = alone({ ...config, training: { ...config.training, localSteps } });
   const central = await run(
     { ...common, config: single, clients: [pooled(clients)], out: join(out, "central") },
     signal,

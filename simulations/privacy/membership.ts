@@ -66,7 +66,7 @@ export function attackedConfig(setting: MembershipSetting, epsilon: number | nul
 }
 
 export async function sitesOf(config: FederationConfig, dir: string, clients: number): Promise<readonly ClientData[]> {
-  return (await arrange(config, [dir], clients, { by: "site" }, null, false)).clients;
+  return arrange(config, [dir], clients, { by: "site" }, null);
 }
 
 /** Attacks the params of a release. Needs a loaded engine. */

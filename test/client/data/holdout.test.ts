@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { splitHoldout, usualSplit } from "../../../client/data/holdout.ts";
+import { splitHoldout } from "../../../client/data/holdout.ts";
 
 const entry = fc.record({
   id: fc.string(),
@@ -9,7 +9,7 @@ const entry = fc.record({
 });
 const settings = fc.record({
   holdout: fc.double({ min: 0.01, max: 0.99, noNaN: true }),
-  split: fc.constantFrom("contiguous" as const, "stratified" as const),
+  split: fc.constantFrom("auto" as const, "contiguous" as const, "stratified" as const),
 });
 
 describe("held-out samples", () => {
@@ -41,9 +41,15 @@ describe("held-out samples", () => {
     expect(split("c")).not.toEqual(split("d"));
   });
 
-  test("the usual split: stratified for labelled stills, contiguous where there are sites or no classes", () => {
-    expect(usualSplit([{ id: "a", site: null, scene: 1 }])).toBe("stratified");
-    expect(usualSplit([{ id: "a", site: "s", scene: 1 }])).toBe("contiguous");
-    expect(usualSplit([{ id: "a", site: null, scene: null }])).toBe("contiguous");
+  test.each([
+    ["stratified", { site: null, scene: 1 }],
+    ["contiguous", { site: "s", scene: 1 }],
+    ["contiguous", { site: null, scene: null }],
+  ] as const)("auto is %s for samples such as %j", (split, sample) => {
+    const entries = Array.from({ length: 20 }, (_, i) => ({ id: `${i}`, ...sample }));
+    const kept = (how: "auto" | "stratified" | "contiguous") =>
+      splitHoldout(entries, { holdout: 0.2, split: how }, 1, "c").evaluation;
+    expect(kept("auto")).toEqual(kept(split));
+    expect(kept("stratified")).not.toEqual(kept("contiguous"));
   });
 });
