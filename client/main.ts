@@ -3,7 +3,7 @@ import { appendFile, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { SiteConfig } from "../shared/config/site.ts";
-import { CodedError, isCoded } from "../shared/errors.ts";
+import { CodedError } from "../shared/errors.ts";
 import { brotli } from "../shared/node/brotli.ts";
 import { NodeCrypto, systemRandom } from "../shared/node/crypto.ts";
 import { removeUnfinished, writeFileDurably } from "../shared/node/files.ts";
@@ -12,11 +12,11 @@ import { lockFolder } from "../shared/node/lock.ts";
 import { MaskPool } from "../shared/node/mask-pool.ts";
 import { AuditFile } from "../shared/node/audit-file.ts";
 import { basePart } from "../shared/release/base.ts";
-import { endsSoon, type Certificate } from "../shared/secagg/certificate.ts";
 import type { SigningKey } from "../shared/secagg/crypto-port.ts";
 import { withVerificationCache } from "../shared/secagg/verification-cache.ts";
 import { HEARTBEAT_MS } from "../shared/wire/messages.ts";
 import { collectCertificate } from "./enrol/join.ts";
+import { openMembership } from "./enrol/membership.ts";
 import { consoleLog } from "./console-log.ts";
 import { baseFile } from "./model-cache/base.ts";
 import { ModelCache } from "./model-cache/cache.ts";
@@ -40,14 +40,9 @@ import {
   type SitePaths,
 } from "./site-folder.ts";
 import { TrainerPool } from "./training/pool.ts";
-import { Backoff, sleep } from "./transport/backoff.ts";
 import { SocketClientTransport } from "./transport/socket.ts";
 
 const APPROVAL_POLL_MS = 500;
-/** How often the coordinator is asked for a certificate that the authority has not signed yet: that may take days. */
-const CERTIFICATE_POLL_MS = { first: 5_000, longest: 60_000 };
-/** What passes by itself while a site waits for it. */
-const PASSING = ["COORDINATOR_UNREACHABLE", "COORDINATOR_FAILED", "WIRE_TOO_MANY"] as const;
 
 /** A site folder, read and checked. */
 export interface OpenSite {
@@ -103,7 +98,11 @@ export async function createClient(
   try {
     for (const written of [paths.state, paths.checkpoints, paths.personal, paths.transcripts])
       await removeUnfinished(written);
-    const certificate = await certified(site, log, signal);
+    const collect = async () =>
+      (await collectCertificate(paths.root, config.coordinator, new NodeCrypto())).certificate;
+    const { name, certificate: held } = identity;
+    const membership = await openMembership({ name, held, collect, log }, signal);
+    const { serial } = membership.certificate;
     applyCpuPolicy(config.policy.cpu);
     const crypto = withVerificationCache(new NodeCrypto());
     const transport = siteTransport(site);
@@ -114,9 +113,15 @@ export async function createClient(
     const over = new AbortController();
     const data = [{ dir: resolve(paths.root, config.data), map: config.labels.map }];
     const auditFile = new AuditFile(paths.audit);
-    await auditFile.append({ act: "client started", facts: { client: identity.name, serial: certificate.serial } });
+    await auditFile.append({ act: "client started", facts: { client: identity.name, serial } });
     const session = new ClientSession({
-      self: { name: identity.name, signingKey, certificate },
+      self: {
+        name,
+        signingKey,
+        get certificate() {
+          return membership.certificate;
+        },
+      },
       pinned: {
         federation: identity.federationId,
         coordinatorKey,
@@ -193,6 +198,7 @@ export async function createClient(
     let stopped: Promise<void> | null = null;
     const stop = async () => {
       over.abort(new CodedError("ATTEMPT_OVER", "the client stops"));
+      membership.stop();
       // The pool at once: what it is still opening or training is of no more use.
       await Promise.all([session.stop(), pool.close(), masks.close()]);
       await auditFile
@@ -208,27 +214,4 @@ export async function createClient(
     await unlock();
     throw error;
   }
-}
-
-/** This site's certificate; waits for the authority where there is none, and renews one that ends soon. */
-async function certified({ paths, config, identity }: OpenSite, log: Log, signal: AbortSignal): Promise<Certificate> {
-  const collect = () => collectCertificate(paths.root, config.coordinator, new NodeCrypto());
-  let held = identity.certificate;
-  if (held !== null && endsSoon(held, Date.now())) {
-    held = await collect().then(
-      (found) => found.certificate,
-      () => held,
-    );
-  }
-  const pause = new Backoff(CERTIFICATE_POLL_MS.first, CERTIFICATE_POLL_MS.longest);
-  for (let told = false; held === null; told = true) {
-    if (!told) log.warn({ code: "AUTH_PENDING" }, `${identity.name} waits for the federation's authority`);
-    try {
-      held = (await collect()).certificate;
-    } catch (error) {
-      if (!PASSING.some((code) => isCoded(error, code))) throw error;
-    }
-    if (held === null) await sleep(pause.nextMs(), signal);
-  }
-  return held;
 }
