@@ -194,6 +194,7 @@ export class ClientSession {
       delivered: () => work.delivered(session),
       refused: ({ code, message: words }) => this.#note({ act: "refused", facts: { sid, code, message: words } }),
       work: (signal) => work.vector(session, version, signal),
+      ...(this.#parts.pause !== undefined && { pause: this.#parts.pause }),
     });
   }
 

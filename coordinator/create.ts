@@ -76,7 +76,11 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
   const rules = rulesOf(parts, configHash);
   const shapes = shapesOf(config, parts.layout.length, parts.evaluator.counters);
   const desks = new Desks(parts, shapes);
-  const outbox = new Outbox(parts, (sum) => desks.of(sum));
+  const outbox = new Outbox(
+    parts,
+    (sum) => desks.of(sum),
+    () => currentSum(driver.state),
+  );
   const work = new Work(parts, shapes);
   const bytes = new Traffic(parts);
   /** Completed rounds whose record is kept: nobody is told of one that cannot be looked up. */
@@ -85,6 +89,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
   const hands: Hands = {
     beginning: () => work.beginning(),
     send: ({ client, message }) => outbox.send(client, message),
+    sent: () => outbox.sent(),
     work: async (effect, state): Promise<RoundEvent> => {
       // The round that is being released counts once it is over.
       const last = stopRule(rules, { ...state, completed: state.completed + 1 }, clock.now()) !== null;
@@ -199,6 +204,7 @@ export function createCoordinator(parts: CoordinatorParts): Coordinator {
       return driver.state;
     },
     async close() {
+      outbox.close();
       await driver.close();
       await transport.stop();
     },
@@ -352,8 +358,8 @@ function statusOf(state: FederationState): Omit<CoordinatorStatus, "completed" |
     version: state.version,
     paused: state.paused,
     reason: "reason" in current ? current.reason : null,
-    clients: Object.entries(presence.members).map(([name, member]) => ({
-      name: name as ClientName,
+    clients: [...presence.members].map(([name, member]) => ({
+      name,
       connected: member.connected,
       ready: member.readyAt !== null,
       version: member.version,

@@ -150,6 +150,7 @@ export async function openCoordinator(
           observer.listening?.(sockets.url);
         },
         send: (client, message) => sockets.send(client, message),
+        room: () => sockets.room(),
         traffic: () => sockets.traffic(),
         stop: () => sockets.stop(),
       },

@@ -54,7 +54,11 @@ export class SharedVectors implements HandedVectors {
     const byteLength = (length * this.#wordBits) / 8;
     const most = Math.max(this.#least, Math.floor(this.#mostBytes / byteLength));
     while (this.#lent.size >= most) await this.#turn(signal);
-    signal.throwIfAborted();
+    if (signal.aborted) {
+      // The place that this one was woken for is another's.
+      this.#wake();
+      throw signal.reason;
+    }
     const at = this.#free.findIndex((memory) => memory.byteLength === byteLength);
     const memory = this.#free.splice(at, at < 0 ? 0 : 1)[0] ?? new this.#Memory(byteLength);
     // Not used again: a thread may still be at work in it.
@@ -134,7 +138,13 @@ export class SharedVectors implements HandedVectors {
     if (forget === undefined) return;
     forget();
     this.#lent.delete(memory);
-    for (const go of this.#waiting) go();
+    this.#wake();
+  }
+
+  /** Whoever has waited longest: each that is woken takes one place. */
+  #wake(): void {
+    const [go] = this.#waiting;
+    go?.();
   }
 
   #turn(signal: AbortSignal): Promise<void> {

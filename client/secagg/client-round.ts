@@ -27,7 +27,7 @@ import { fellowsOf, groupsOf, type GroupRule } from "../../shared/secagg/groups.
 import { inlineMasker, type Masker, type WordBits, type Words } from "../../shared/secagg/mask.ts";
 import { consistencyPayload, sharersDigest } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
-import { shareTree } from "../../shared/secagg/share-tree.ts";
+import { ShareTree } from "../../shared/secagg/share-tree.ts";
 import {
   COORDINATOR,
   EVERYONE,
@@ -158,7 +158,7 @@ export class ClientRound {
     const { crypto, session, self } = this.#options;
     const signature = (recipient: Party, text: string) =>
       sign(crypto, self.signingKey, session, { step: "share", sender: self.name, recipient }, text).signature;
-    if (!this.complete) return { shares: [...made], signature: signature(EVERYONE, shareTree(crypto, made).root) };
+    if (!this.complete) return { shares: [...made], signature: signature(EVERYONE, new ShareTree(crypto, made).root) };
     return { shares: made.map(({ to, payload }) => ({ to, payload, signature: signature(to, payload) })) };
   }
 

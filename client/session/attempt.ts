@@ -30,6 +30,8 @@ export interface AttemptParts {
   readonly log: Log;
   /** The encoded vector: trains or scores; called once, at the beginning. */
   readonly work: (signal: AbortSignal) => Promise<Words>;
+  /** Awaited before each step that is computed for long, so that heartbeats go out between them. */
+  readonly pause?: () => Promise<void>;
 }
 
 interface Reason {
@@ -97,6 +99,8 @@ export class Attempt {
         if (before.answer !== null) await this.#send(before.answer);
         return;
       }
+      await this.#parts.pause?.();
+      if (this.over) return;
       const answer = await sum.answer(step);
       this.#answered.set(step.step, { step, answer });
       if (answer?.step === "unmask") await this.#parts.revealing(this.copy(null));
@@ -146,7 +150,8 @@ export class Attempt {
     const vector = this.#vector;
     this.#vector = vector.then((words) => {
       this.#inTurn(async () => {
-        if (!sum.wantsVector) return;
+        await this.#parts.pause?.();
+        if (this.over || !sum.wantsVector) return;
         const { kind, bytes, hash, step } = await sum.protect(words);
         await sender.upload(kind, this.session, hash, bytes, this.#over.signal);
         this.#last = step;

@@ -18,8 +18,8 @@ import {
 } from "../../shared/secagg/messages.ts";
 import { consistencyPayload, verifyAdvertisement, type Members } from "../../shared/secagg/roster.ts";
 import type { Session } from "../../shared/secagg/session.ts";
-import { commitToShare, readShare, type SecretKind } from "../../shared/secagg/share-box.ts";
-import { sharePart, shareTree } from "../../shared/secagg/share-tree.ts";
+import { commitToShare, shareBytes, type SecretKind } from "../../shared/secagg/share-box.ts";
+import { ShareTree } from "../../shared/secagg/share-tree.ts";
 import {
   COORDINATOR,
   EVERYONE,
@@ -31,6 +31,7 @@ import {
   type Statement,
   type Step,
 } from "../../shared/secagg/signed.ts";
+import { AdmittedShares } from "./admitted-shares.ts";
 
 /** Step 1. Also refuses keys of low order (SECAGG_KEY_WEAK), which would stop every other client. */
 export function admitAdvertisement(
@@ -50,12 +51,6 @@ export function admitAdvertisement(
     }
   }
   return given;
-}
-
-/** What one client shared, by holder, in the order of the holders' points. */
-export interface AdmittedShares {
-  /** By holder's name; the one for itself carries only a commitment. */
-  readonly statements: ReadonlyMap<ClientName, Statement>;
 }
 
 /**
@@ -83,28 +78,29 @@ export function admitShareKeys(
       field: "signature",
     });
   }
-  const tree = complete ? null : shareTree(crypto, shares);
+  const tree = complete ? null : new ShareTree(crypto, shares);
   if (tree !== null && one !== undefined) {
     const all = { step: "share", sender: member.name, recipient: EVERYONE } as const;
     verifyStatement(crypto, member.signingKey, session, all, { payload: tree.root, signature: one });
   }
-  const statements = new Map<ClientName, Statement>();
-  let before = "";
-  for (const [i, { to, payload: text, signature = one ?? "" }] of shares.entries()) {
-    if (compareNames(before, to) >= 0 || !members.byName.has(to)) {
+  const payloads: Uint8Array[] = [];
+  const holders: ClientName[] = [];
+  for (const [i, { to, payload: text, signature = "" }] of shares.entries()) {
+    const holder = members.byName.get(to)?.name;
+    if (holder === undefined || compareNames(shares[i - 1]?.to ?? "", to) >= 0) {
       const what = "expected each share for another one of the roster, in order";
       throw fail(what, { field: `shares.${i}.to`, got: to });
     }
-    before = to;
     if (tree === null) {
       const route = { step: "share", sender: member.name, recipient: to } as const;
       verifyStatement(crypto, member.signingKey, session, route, { payload: text, signature });
     }
-    readShare(member.name, to, text);
-    statements.set(to, { sender: member.name, payload: tree?.proven[i] ?? text, signature });
+    payloads.push(shareBytes(member.name, to, text));
+    holders.push(holder);
   }
-  if (!statements.has(member.name)) throw fail("it holds no share of its own", { field: "shares" });
-  return { statements };
+  if (!holders.includes(member.name)) throw fail("it holds no share of its own", { field: "shares" });
+  const signed = tree === null ? shares.map(({ signature = "" }) => signature) : { tree, signature: one ?? "" };
+  return new AdmittedShares({ owner: member.name, holders, payloads, signed });
 }
 
 /** Whose signatures count: the roster or, when aggregation is not secure, the invited clients. */
@@ -179,7 +175,7 @@ export function admitUnmask(
   const { member, payload } = open(crypto, session, members, "unmask", message);
   const given = parsePayload(unmask, heading("unmask", member.name), payload);
   const check = (kind: SecretKind, among: readonly ClientName[], revealed: (typeof given)["selfMask"]) => {
-    const owners = among.filter((owner) => shared.get(owner)?.statements.has(member.name));
+    const owners = among.filter((owner) => shared.get(owner)?.isHeldBy(member.name));
     if (revealed.length !== owners.length || revealed.some(({ owner }, i) => owner !== owners[i])) {
       throw new CodedError("WIRE_INVALID", `unmask from ${member.name}: not the shares that were asked for`, {
         client: member.name,
@@ -189,9 +185,8 @@ export function admitUnmask(
     return revealed.map(({ owner, share: text }) => {
       const share = fromBase64(text) as Uint8Array;
       const holder = member.name;
-      const statement = shared.get(owner)?.statements.get(holder) as Statement;
-      const commitments = readShare(owner, holder, sharePart(statement.payload));
-      const committed = kind === "self-mask" ? commitments.selfMask : commitments.maskKey;
+      const commitments = shared.get(owner)?.commitmentsFor(holder);
+      const committed = kind === "self-mask" ? commitments?.selfMask : commitments?.maskKey;
       if (!committed || !equalBytes(commitToShare(crypto, session.sid, kind, owner, holder, share), committed)) {
         throw new CodedError("SECAGG_SECRET_FALSE", `${holder} reveals a false share of ${owner}`, {
           client: holder,

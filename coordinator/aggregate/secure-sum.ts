@@ -30,11 +30,13 @@ export function memorySource(words: Words): VectorSource {
 }
 
 /** Blocks passed over between two pauses, all vectors and masks together: a few milliseconds. */
-const BLOCKS_PER_PAUSE = 1024;
+const BLOCKS_PER_PAUSE = 128;
 /** Blocks read of one vector at a time, at most. */
-const BLOCKS_PER_READ = 64;
-/** Masks applied in one pass: each has a cipher of its own meanwhile. */
-const MASKS_PER_PASS = 1024;
+const BLOCKS_PER_READ = 8;
+/** Vectors read side by side: each may be an open file with a megabyte of it in memory. */
+const VECTORS_AT_ONCE = 16;
+/** Masks applied in one pass: each has a cipher of its own meanwhile, and a block of all goes by between two pauses. */
+const MASKS_PER_PASS = BLOCKS_PER_PAUSE;
 /** Less keystream is made sooner than it is handed to threads. */
 const LEAST_BYTES_IN_THREADS = 32 << 20;
 
@@ -66,15 +68,17 @@ export async function secureSum(
       });
     }
   }
-  const blocks = Math.min(BLOCKS_PER_READ, Math.max(1, Math.floor(BLOCKS_PER_PAUSE / Math.max(1, vectors.length))));
-  const words = (blocks * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;
-  for (let at = 0; at < sum.length; at += words) {
-    const part = sum.subarray(at, at + words);
-    for (const vector of vectors) {
-      const bytes = await vector.read(at * sum.BYTES_PER_ELEMENT, part.byteLength);
-      addBytes(part, bytes, 1);
+  const words = (BLOCKS_PER_READ * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;
+  for (let first = 0; first < vectors.length; first += VECTORS_AT_ONCE) {
+    const some = vectors.slice(first, first + VECTORS_AT_ONCE);
+    for (let at = 0; at < sum.length; at += words) {
+      const part = sum.subarray(at, at + words);
+      for (const vector of some) {
+        const bytes = await vector.read(at * sum.BYTES_PER_ELEMENT, part.byteLength);
+        addBytes(part, bytes, 1);
+      }
+      await pause();
     }
-    await pause();
   }
   await applyMasks(crypto, sum, masks, pause, unmasker);
   return sum;

@@ -13,7 +13,8 @@ import { combine } from "../../shared/secagg/shamir.ts";
 import { commitToSelfMask } from "../../shared/secagg/share-box.ts";
 import { pointOf } from "../../shared/secagg/sharing-graph.ts";
 import type { Thresholds } from "../../shared/secagg/thresholds.ts";
-import type { AdmittedShares, AdmittedUnmask, RevealedShare } from "./admit.ts";
+import type { AdmittedUnmask, RevealedShare } from "./admit.ts";
+import type { AdmittedShares } from "./admitted-shares.ts";
 
 /** Who shared with whom, and how many shares give back a secret. */
 export interface Sharing {
@@ -71,7 +72,7 @@ export async function remainingMasks(
 
 /** Masks are made by both where one of the two picked the other. */
 function neighbours({ shared }: Sharing, one: ClientName, other: ClientName): boolean {
-  const picked = (from: ClientName, to: ClientName) => shared.get(from)?.statements.has(to) === true;
+  const picked = (from: ClientName, to: ClientName) => shared.get(from)?.isHeldBy(to) === true;
   return picked(one, other) || picked(other, one);
 }
 
@@ -89,7 +90,7 @@ function reconstruct(
     });
   }
   const used = shares.slice(0, threshold);
-  const holders = [...(shared.get(owner.name)?.statements.keys() ?? [])];
+  const holders = shared.get(owner.name)?.holders ?? [];
   const points = new Map(holders.map((holder, place) => [holder, pointOf(place)]));
   return combine(
     used.map(({ holder }) => points.get(holder) ?? 0),

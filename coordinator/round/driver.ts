@@ -8,6 +8,7 @@ import type { Happened } from "../audit/acts.ts";
 import { Journal } from "./journal.ts";
 import { asError } from "./inbox.ts";
 import { decide, stopRule } from "./decide.ts";
+import { Listening } from "./listening.ts";
 import { emptyPresence, hear } from "./presence.ts";
 import { judgeStep } from "./phases/sum.ts";
 import type { CoordinatorParts } from "./parts.ts";
@@ -33,6 +34,8 @@ function isRecord(effect: Effect): effect is Kept {
 /** What carries out effects; everything here may be asked for twice. */
 export interface Hands {
   send(effect: Extract<Effect, { type: "send" }>): void;
+  /** Resolves when everything is on its way. */
+  sent(): Promise<void>;
   /** Background work; comes to an event, or throws what may pass. */
   work(effect: Extract<Effect, { type: "update" | "total" | "release" }>, state: FederationState): Promise<RoundEvent>;
   keep(effect: Kept): Promise<void>;
@@ -55,6 +58,8 @@ export class Driver {
   readonly #working = new Set<string>();
   #state: FederationState | null = null;
   #queue: Input[] = [];
+  readonly #listening = new Listening();
+  #timeTold = true;
   #turning = false;
   #closed = false;
   #keeping: Promise<void> = Promise.resolve();
@@ -134,9 +139,16 @@ export class Driver {
     await this.#keeping;
   }
 
-  /** Resolves when the event counts: durable if it must be. Rejects with the reason when a step no longer fits. */
+  /**
+   * Resolves when the event counts: durable if it must be. Rejects with the reason when a step no longer fits. Heartbeats
+   * count with whatever comes next, at the latest when time is told.
+   */
   submit(event: RoundEvent): Promise<void> {
     if (this.#closed) return Promise.reject(closing());
+    if (event.type === "heartbeat") {
+      this.#listening.heartbeat(event);
+      return Promise.resolve();
+    }
     return new Promise((resolve, reject) => {
       this.#queue.push({ event, resolve, reject });
       if (!this.#turning) {
@@ -171,9 +183,11 @@ export class Driver {
   }
 
   async #batch(inputs: readonly Input[]): Promise<void> {
-    let state = this.state;
+    const waiting = inputs.map(({ event }) => event);
+    const heard = this.#listening.take(this.state, waiting, this.#parts.clock.now());
+    let { state } = heard;
     const passed: { event: RoundEvent; before: FederationState; state: FederationState }[] = [];
-    const effects: Effect[] = [];
+    const effects: Effect[] = [...heard.effects];
     const answers: (() => void)[] = [];
     const apply = (event: RoundEvent): void => {
       const next = transition(this.#rules, state, event);
@@ -183,20 +197,22 @@ export class Driver {
       effects.push(...next.effects);
       passed.push({ event, before, state });
     };
-    for (const { event, resolve, reject } of inputs) {
-      const refusal = refusalOf(state, event);
-      if (refusal !== null) {
-        answers.push(() => reject(refusal));
-        continue;
-      }
-      apply(event);
-      answers.push(resolve);
+    const settle = (at: number): void => {
       for (let i = 0; ; i++) {
-        const decision = decide(this.#rules, state, event.at);
-        if (decision === null) break;
+        const decision = decide(this.#rules, state, at);
+        if (decision === null) return;
         if (i === MOST_DECISIONS) throw new Error(`no end of decisions: ${JSON.stringify(decision)}`);
         apply(decision);
       }
+    };
+    for (const [i, { event, resolve, reject }] of inputs.entries()) {
+      const refusal = refusalOf(state, event);
+      if (refusal === null) {
+        apply(event);
+        answers.push(resolve);
+      } else answers.push(() => reject(refusal));
+      const together = event.type === "step" && inputs[i + 1]?.event.type === "step" && takesAll(state);
+      if (!together) settle(event.at);
     }
     const durable = passed.flatMap(({ event, before, state: after }) =>
       isDurable(event) ? [{ event, before, after }] : [],
@@ -213,6 +229,7 @@ export class Driver {
     this.#state = state;
     this.#audit(durable.map((happened, i) => ({ ...happened, number: numbers[i] as number })));
     for (const answer of answers) answer();
+    for (const event of heard.heartbeats) this.#parts.observer.event?.(event, heard.state);
     for (const { event, state: after } of passed) this.#parts.observer.event?.(event, after);
     for (const effect of effects) {
       if (effect.type !== "snapshot") this.#carryOut(effect);
@@ -237,7 +254,7 @@ export class Driver {
         this.#keep(effect);
         return;
       case "finished":
-        void this.#keeping.then(() => this.#finished.resolve(effect.reason));
+        void Promise.all([this.#keeping, this.#hands.sent()]).then(() => this.#finished.resolve(effect.reason));
         return;
       case "snapshot":
     }
@@ -304,8 +321,16 @@ export class Driver {
 
   #tick(): void {
     if (this.#closed) return;
-    this.#untick = this.#parts.clock.after(this.#parts.options.tickMs, () => {
-      void this.submit({ type: "tick", at: this.#parts.clock.now() }).catch(() => undefined);
+    const { clock, options } = this.#parts;
+    this.#listening.again(clock.now(), options.tickMs);
+    this.#untick = clock.after(options.tickMs, () => {
+      // One waits at most, however long the batch before it takes.
+      if (this.#timeTold) {
+        this.#timeTold = false;
+        this.submit({ type: "tick", at: clock.now() })
+          .catch(() => undefined)
+          .finally(() => (this.#timeTold = true));
+      }
       this.#tick();
     });
   }
@@ -315,6 +340,12 @@ export class Driver {
       this.#parts.clock.after(ms, resolve);
     });
   }
+}
+
+/** Answers that came together are taken together, where no certain number of them suffices: what follows is decided once. */
+function takesAll(state: FederationState): boolean {
+  const sum = currentSum(state);
+  return sum !== null && sum.enough === undefined;
 }
 
 /** Judged again at its turn: what was new when it came may be late, or known, by now. */

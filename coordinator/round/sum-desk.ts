@@ -10,9 +10,9 @@ import {
   admitMaskedInput,
   admitShareKeys,
   admitUnmask,
-  type AdmittedShares,
   type AdmittedUnmask,
 } from "../aggregate/admit.ts";
+import type { AdmittedShares } from "../aggregate/admitted-shares.ts";
 import { announce, announcement } from "../aggregate/announce.ts";
 import type { AggregateRules } from "../aggregate/decode.ts";
 import { judge, type VectorReader } from "../aggregate/robust/judge.ts";
@@ -87,6 +87,7 @@ export class SumDesk {
   // What was admitted, by the very message: another one that was sent meanwhile never stands in for the recorded one.
   readonly #shares = new WeakMap<SignedStep, AdmittedShares>();
   readonly #reveals = new WeakMap<SignedStep, AdmittedUnmask>();
+  readonly #sharedIn = new WeakMap<ByClient<SignedStep>, ReadonlyMap<ClientName, AdmittedShares>>();
   readonly #written = new Map<string, SignedStep>();
   #members: Members | null = null;
   #digest: Sha256 | null = null;
@@ -149,12 +150,12 @@ export class SumDesk {
 
   /** One of the coordinator's steps; the same bytes each time. */
   write(sum: Sum, step: "roster" | "shares" | "survivors" | "signatures", client: ClientName): SignedStep {
-    const own = step === "shares" || (step === "signatures" && !this.#graph(sum).complete);
-    const key = own ? `${step} ${client}` : step;
-    const known = this.#written.get(key);
-    if (known !== undefined) return known;
-    const written = this.#write(sum, step, client);
-    this.#written.set(key, written);
+    // For one client alone: written again if it asks again, rather than kept for every one.
+    if (step === "shares" || (step === "signatures" && !this.#graph(sum).complete)) {
+      return this.#write(sum, step, client);
+    }
+    const written = this.#written.get(step) ?? this.#write(sum, step, client);
+    this.#written.set(step, written);
     return written;
   }
 
@@ -195,7 +196,7 @@ export class SumDesk {
       case "shares": {
         const addressed = names(sharedOf(sum))
           .filter((from) => from !== client)
-          .flatMap((from) => this.#sharesOf(sum, from).statements.get(client) ?? []);
+          .flatMap((from) => this.#sharesOf(sum, from).statementFor(client) ?? []);
         const { complete } = this.#graph(sum);
         return tell(announcement.shares(addressed, complete ? undefined : names(sharedOf(sum))), client);
       }
@@ -207,8 +208,8 @@ export class SumDesk {
       case "signatures": {
         const given = "signatures" in sum ? statements(sum.signatures) : [];
         if (this.#graph(sum).complete) return tell(announcement.signatures(given));
-        const holders = this.#sharesOf(sum, client).statements;
-        return tell(announcement.signatures(given.filter(({ sender }) => holders.has(sender))), client);
+        const shares = this.#sharesOf(sum, client);
+        return tell(announcement.signatures(given.filter(({ sender }) => shares.isHeldBy(sender))), client);
       }
     }
   }
@@ -226,7 +227,12 @@ export class SumDesk {
 
   /** What everybody who shared keys shared. */
   #sharedBy(sum: Unmasking | SumComplete): ReadonlyMap<ClientName, AdmittedShares> {
-    return new Map(names(sum.shared).map((name) => [name, this.#sharesOf(sum, name)]));
+    // The record stays the same from the end of sharing on, and everybody who reveals is checked by it.
+    const known = this.#sharedIn.get(sum.shared);
+    if (known !== undefined) return known;
+    const shared = new Map(names(sum.shared).map((name) => [name, this.#sharesOf(sum, name)]));
+    this.#sharedIn.set(sum.shared, shared);
+    return shared;
   }
 
   /** Everybody who advertised; fixed once advertising has closed. */

@@ -17,7 +17,7 @@ import { leaveOut, send } from "./phases/session.ts";
 import { asksFor, recordStep } from "./phases/sum.ts";
 import { beginTraining, closeTraining, giveUpSum } from "./phases/training.ts";
 import { commit, failUpdate } from "./phases/updating.ts";
-import { emptyPresence, hear, heardStep, memberOf } from "./presence.ts";
+import { emptyPresence, hear, hearAll, heardStep, memberOf } from "./presence.ts";
 import type { Rules } from "./rules.ts";
 import {
   isDurable,
@@ -164,7 +164,7 @@ function finish(state: FederationState, event: Extract<DurableEvent, { type: "fi
   if (!isResting(state) && state.current.phase !== "recruiting") return unchanged(state);
   if (state.current.phase === "finished") return unchanged(state);
   const { reason, at } = event;
-  const effects: Effect[] = (Object.keys(state.presence.members) as ClientName[]).map((client) => ({
+  const effects: Effect[] = [...state.presence.members.keys()].map((client) => ({
     type: "send",
     client,
     message: { type: "stopped", reason: reason.message },
@@ -176,24 +176,24 @@ function finish(state: FederationState, event: Extract<DurableEvent, { type: "fi
 }
 
 function passing(state: FederationState, event: PassingEvent): Transition {
+  if (event.type === "heartbeat") return listen(state, [event]);
   const next = { ...state, presence: hear(state.presence, event) };
-  switch (event.type) {
-    case "connected":
-    case "ready":
-      return {
-        state: next,
-        effects: send(owed(next, event.client).map((message) => ({ client: event.client, message }))),
-      };
-    case "heartbeat": {
-      // It is still in a session that is over: it missed the end.
-      const ended = state.ended.find((session) => session.sid === event.sid);
-      return ended === undefined
-        ? unchanged(next)
-        : { state: next, effects: send([{ client: event.client, message: { type: "ended", ended } }]) };
-    }
-    default:
-      return unchanged(next);
-  }
+  if (event.type !== "connected" && event.type !== "ready") return unchanged(next);
+  const { client } = event;
+  return { state: next, effects: send(owed(next, client).map((message) => ({ client, message }))) };
+}
+
+/** As {@link transition} of one heartbeat after the other. */
+export function listen(
+  state: FederationState,
+  heartbeats: readonly Extract<PassingEvent, { type: "heartbeat" }>[],
+): Transition {
+  const missed = heartbeats.flatMap(({ client, sid }) => {
+    // It is still in a session that is over: it missed the end.
+    const ended = state.ended.find((session) => session.sid === sid);
+    return ended === undefined ? [] : [{ client, message: { type: "ended", ended } as const }];
+  });
+  return { state: { ...state, presence: hearAll(state.presence, heartbeats) }, effects: send(missed) };
 }
 
 /** Everything a client that just came (back) must hear. Receivers recognise what they know already. */

@@ -19,6 +19,8 @@ import { keepOneConnection } from "./one-connection.ts";
 const BUSY_TIMEOUT_MS = 5_000;
 /** Rows of one INSERT: far below SQLite's limit of bound parameters. */
 const ROWS_A_STATEMENT = 500;
+/** Characters of one INSERT: on its way to the database its text is copied several times. */
+const TEXT_A_STATEMENT = 2 << 20;
 
 /** Opens (and creates or migrates) the database file. */
 export function openPrismaStore(file: string): Promise<FederationStore> {
@@ -88,8 +90,11 @@ class PrismaStore implements FederationStore {
 
   async #insert(rows: readonly string[]): Promise<void> {
     const inserts = [];
-    for (let i = 0; i < rows.length; i += ROWS_A_STATEMENT) {
-      const data = rows.slice(i, i + ROWS_A_STATEMENT).map((event) => ({ event }));
+    for (let from = 0, to = 0; from < rows.length; from = to) {
+      let text = 0;
+      do text += rows[to++]?.length ?? 0;
+      while (to < rows.length && to - from < ROWS_A_STATEMENT && text + (rows[to]?.length ?? 0) <= TEXT_A_STATEMENT);
+      const data = rows.slice(from, to).map((event) => ({ event }));
       inserts.push(this.#prisma.event.createMany({ data }));
     }
     if (inserts.length === 1) await inserts[0];

@@ -5,7 +5,8 @@
  * open the vectors, and the noise of a trusted coordinator comes from the seed that it committed to.
  */
 import { z } from "zod";
-import { admitShareKeys, admitUnmask, type AdmittedShares, type AdmittedUnmask } from "../aggregate/admit.ts";
+import { admitShareKeys, admitUnmask, type AdmittedUnmask } from "../aggregate/admit.ts";
+import type { AdmittedShares } from "../aggregate/admitted-shares.ts";
 import { decodeAggregate, type AggregateRules } from "../aggregate/decode.ts";
 import { withNoise } from "../aggregate/private-rules.ts";
 import { addBytes, applyMasks } from "../aggregate/secure-sum.ts";

@@ -17,11 +17,16 @@ import type { Members } from "../enrol/members.ts";
 import type { Bearers } from "./bearers.ts";
 import { statusOf, toWire, type TransportLog } from "./errors.ts";
 import type { FailureLimit } from "./failure-limit.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, UnderWay } from "./outbox.ts";
 
 /** Room for socket.io's own framing around the largest message. */
 const FRAME_BYTES = MAX_MESSAGE_BYTES + 1024;
 const HANDSHAKE_MS = 10_000;
+/**
+ * Only a connection without another end is closed by this: who is silent, presence decides. A coordinator that was busy for
+ * some seconds would otherwise close connections whose answers wait in its sockets, and a thousand clients would close theirs.
+ */
+const PING_TIMEOUT_MS = 30_000;
 /** Messages of one client that wait for their acknowledgement; an honest client has a handful. */
 const MESSAGES_UNDER_WAY = 64;
 
@@ -51,6 +56,7 @@ export class Control {
   readonly #keyHex: string;
   readonly #connections = new Map<ClientName, { socket: Socket; outbox: Outbox; key: Sha256 }>();
   readonly #stopListening: () => void;
+  readonly #underWay = new UnderWay();
 
   constructor(server: HttpServer, options: ControlOptions, events: ControlEvents) {
     this.#options = options;
@@ -61,7 +67,7 @@ export class Control {
       serveClient: false,
       maxHttpBufferSize: FRAME_BYTES,
       pingInterval: 5_000,
-      pingTimeout: 10_000,
+      pingTimeout: PING_TIMEOUT_MS,
       connectTimeout: HANDSHAKE_MS,
       destroyUpgrade: true,
     });
@@ -136,7 +142,7 @@ export class Control {
     if (!socket.connected) return;
 
     const previous = this.#connections.get(client);
-    const outbox = new Outbox(socket, (reason) => {
+    const outbox = new Outbox(socket, this.#underWay, (reason) => {
       log.warn({ client }, `${client} does not take what is sent to it: ${reason}`);
       socket.disconnect(true);
     });
@@ -203,6 +209,11 @@ export class Control {
         `cannot send to ${client}: ${toWire(error).message}`,
       );
     }
+  }
+
+  /** Resolves when clients have taken enough of what is under way; null: they have. */
+  room(): Promise<void> | null {
+    return this.#underWay.room();
   }
 
   /** Logs and counts a failed handshake; the error as socket.io hands it to the client. */

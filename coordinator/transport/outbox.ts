@@ -23,18 +23,52 @@ function turn(): void {
   if (queue.length > 0) setImmediate(turn);
 }
 
+/** More is not written until clients have taken some of it: memory of the process, whatever the cohort. */
+const MOST_UNDER_WAY = 32 << 20;
+/** A client on a slow line keeps the others waiting no longer than this. */
+const COUNTED_MS = 2_000;
+
+/** Bytes on their way to all clients of a server. */
+export class UnderWay {
+  #bytes = 0;
+  #waiting: (() => void)[] = [];
+
+  /** Counts bytes until the answer is called, or for some seconds. */
+  add(bytes: number): () => void {
+    this.#bytes += bytes;
+    let counted = true;
+    const over = () => {
+      if (!counted) return;
+      counted = false;
+      clearTimeout(timer);
+      this.#bytes -= bytes;
+      if (this.#bytes < MOST_UNDER_WAY) for (const go of this.#waiting.splice(0)) go();
+    };
+    const timer = setTimeout(over, COUNTED_MS);
+    timer.unref();
+    return over;
+  }
+
+  /** Resolves when there is room for more; null: there is. */
+  room(): Promise<void> | null {
+    return this.#bytes < MOST_UNDER_WAY ? null : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
+
 /** The same message goes to many clients; it is measured once. */
 const sizes = new WeakMap<CoordinatorMessage, number>();
 
 export class Outbox {
   readonly #socket: Socket;
+  readonly #underWay: UnderWay;
   readonly #stuck: (reason: string) => void;
   #bytes = 0;
   /** Messages that wait for their turn; what comes after them waits, too. */
   #waiting = 0;
 
-  constructor(socket: Socket, stuck: (reason: string) => void) {
+  constructor(socket: Socket, underWay: UnderWay, stuck: (reason: string) => void) {
     this.#socket = socket;
+    this.#underWay = underWay;
     this.#stuck = stuck;
   }
 
@@ -57,15 +91,20 @@ export class Outbox {
       return;
     }
     this.#waiting += 1;
+    const over = this.#underWay.add(bytes);
     inTurn(() => {
       this.#waiting -= 1;
-      this.#emit(message, bytes);
+      this.#emit(message, bytes, over);
     });
   }
 
-  #emit(message: CoordinatorMessage, bytes: number): void {
-    if (!this.#socket.connected) return;
+  #emit(message: CoordinatorMessage, bytes: number, over: () => void = () => undefined): void {
+    if (!this.#socket.connected) {
+      over();
+      return;
+    }
     if (this.#bytes + bytes > MAX_UNACKNOWLEDGED_BYTES) {
+      over();
       this.#stuck(`${this.#bytes} bytes are not acknowledged`);
       return;
     }
@@ -78,6 +117,7 @@ export class Outbox {
     this.#socket.emit("message", message, () => {
       clearTimeout(timer);
       this.#bytes -= bytes;
+      over();
     });
   }
 }

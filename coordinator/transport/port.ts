@@ -21,6 +21,8 @@ export interface CoordinatorTransport {
   start(events: CoordinatorTransportEvents): Promise<void>;
   /** Best effort: what a client missed is sent again when it reconnects. */
   send(client: ClientName, message: CoordinatorMessage): void;
+  /** Resolves when so little of what was sent is under way that more is welcome; null, or left out: it is now. */
+  room?(): Promise<void> | null;
   /** Bytes received from and sent to clients since the start, where the transport counts them. */
   traffic?(): { upload: number; download: number };
   stop(): Promise<void>;

@@ -135,6 +135,10 @@ export class SocketCoordinatorTransport implements CoordinatorTransport {
     this.#control?.send(client, message);
   }
 
+  room(): Promise<void> | null {
+    return this.#control?.room() ?? null;
+  }
+
   traffic(): { upload: number; download: number } {
     return this.#traffic?.total() ?? { upload: 0, download: 0 };
   }

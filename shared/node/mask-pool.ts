@@ -10,12 +10,12 @@ import { BLOCK_BYTES } from "../secagg/simd.ts";
 import { NodeCrypto } from "./crypto.ts";
 import type { FromMaskService, Port, ToMaskService } from "./mask-service.ts";
 
-const PIECE_BYTES = 64 * BLOCK_BYTES;
+const PIECE_BYTES = 8 * BLOCK_BYTES;
 /** Pieces under way to one thread for one vector. */
 const PIECES_UNDER_WAY = 3;
 /** Shorter vectors are masked faster than they are sent, or than a thread hears of one in shared memory. */
 const LEAST_BYTES = 2 * PIECE_BYTES;
-const LEAST_SHARED_BYTES = 4 * BLOCK_BYTES;
+const LEAST_SHARED_BYTES = 65_536;
 
 /** Only compiled: where the sources themselves run, as in tests, there is no such file, and vectors are masked where they are. */
 const WORKER = new URL("./mask-worker.js", import.meta.url);

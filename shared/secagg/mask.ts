@@ -94,7 +94,7 @@ export function addMasks(crypto: CryptoPort, vector: Words, masks: readonly Mask
 export type Masker = (vector: Words, masks: readonly Mask[]) => Promise<Uint8Array>;
 
 /** Blocks of all masks together between two pauses: a few milliseconds. */
-const BLOCKS_PER_PAUSE = 1024;
+const BLOCKS_PER_PAUSE = 128;
 
 /** Masks on this thread. `pause` is awaited every few milliseconds, so that heartbeats go out. */
 export function inlineMasker(crypto: CryptoPort, pause?: () => Promise<void>): Masker {

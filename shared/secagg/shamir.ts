@@ -1,6 +1,7 @@
 /**
  * Shamir's secret sharing (1979) over GF(2^8) with the polynomial x^8 + x^4 + x^3 + x + 1, byte by byte.
- * The points are public (roster positions + 1); work on secret bytes neither branches nor looks up a table.
+ * The points are public (roster positions + 1), and so is everything that is branched on or looked up by: work on secret bytes
+ * takes the same time whatever they are.
  * Same shares as the `shamir-secret-sharing` package, its twin in the tests, but with randomness as an argument.
  */
 import type { SecureRng } from "../rng/secure.ts";
@@ -31,6 +32,20 @@ function wordsOf(bytes: Uint8Array): Uint32Array {
   return new Uint32Array(bytes.slice().buffer);
 }
 
+/** The multiples of one secret word vector by every 4-bit factor, and by every one of them times 16. */
+function multiplesOf(target: Uint32Array, secret: Uint32Array): void {
+  target.set(secret, WORDS);
+  for (let factor = 2; factor < 16; factor++) {
+    for (let i = 0; i < WORDS; i++) {
+      const half = target[(factor >> 1) * WORDS + i] as number;
+      target[factor * WORDS + i] = timesX(half) ^ (factor & 1 ? (secret[i] as number) : 0);
+    }
+  }
+  for (let at = WORDS; at < 16 * WORDS; at++) {
+    target[16 * WORDS + at] = timesX(timesX(timesX(timesX(target[at] as number))));
+  }
+}
+
 /**
  * One share (32 bytes) for each point. Any `threshold` of them give the secret back, fewer say nothing about it.
  * @param secret 32 bytes
@@ -47,18 +62,29 @@ export function split(
   if (threshold < 2 || threshold > points.length) {
     throw new RangeError(`threshold ${threshold} for ${points.length} shares`);
   }
-  const coefficients = [wordsOf(secret)];
-  for (let i = 1; i < threshold; i++) coefficients.push(wordsOf(random.bytes(4 * WORDS)));
-  const out = points.map((point) => {
-    let value = new Uint32Array(WORDS);
-    for (let i = threshold - 1; i >= 0; i--) {
-      const next = (coefficients[i] as Uint32Array).slice();
-      addScaled(next, value, point);
-      value = next;
+  // Coefficient by coefficient: what it adds to a share is looked up by the power of a public point.
+  const shares = new Uint32Array(points.length * WORDS);
+  const multiples = new Uint32Array(32 * WORDS);
+  const powers = new Uint8Array(points.length).fill(1);
+  for (let degree = 0; degree < threshold; degree++) {
+    const coefficient = wordsOf(degree === 0 ? secret : random.bytes(4 * WORDS));
+    multiplesOf(multiples, coefficient);
+    coefficient.fill(0);
+    for (let place = 0; place < points.length; place++) {
+      const power = powers[place] as number;
+      const low = (power & 15) * WORDS;
+      const high = (16 + (power >> 4)) * WORDS;
+      const at = place * WORDS;
+      for (let i = 0; i < WORDS; i++) {
+        shares[at + i] = (shares[at + i] as number) ^ (multiples[low + i] as number) ^ (multiples[high + i] as number);
+      }
+      powers[place] = multiply(power, points[place] as number);
     }
-    return new Uint8Array(value.buffer);
-  });
-  for (const coefficient of coefficients) coefficient.fill(0);
+  }
+  multiples.fill(0);
+  const bytes = new Uint8Array(shares.buffer);
+  const out = points.map((_, place) => bytes.slice(place * 4 * WORDS, (place + 1) * 4 * WORDS));
+  shares.fill(0);
   return out;
 }
 
@@ -73,33 +99,27 @@ export function combine(points: readonly number[], shares: readonly Uint8Array[]
 /** Lagrange weights of the points for the value at 0. All public. */
 function weightsAtZero(points: readonly number[]): number[] {
   checkPoints(points);
+  // Products as sums of logarithms: of all other points over their distances.
+  const all = points.reduce((sum, point) => sum + (LOG[point] as number), 0);
   return points.map((x) => {
-    let numerator = 1;
-    let denominator = 1;
-    for (const other of points) {
-      if (other === x) continue;
-      numerator = multiply(numerator, other);
-      denominator = multiply(denominator, other ^ x);
-    }
-    return multiply(numerator, inverse(denominator));
+    let distances = LOG[x] as number;
+    for (const other of points) if (other !== x) distances += LOG[other ^ x] as number;
+    return EXP[(((all - distances) % 255) + 255) % 255] as number;
   });
 }
 
-function multiply(a: number, b: number): number {
-  let product = 0;
-  for (let bits = b, power = a; bits !== 0; bits >>= 1, power = timesX(power) & 255) if (bits & 1) product ^= power;
-  return product;
+/** Powers of the generator x + 1, and their exponents: for public values only. */
+const EXP = new Uint8Array(255);
+const LOG = new Uint8Array(256);
+for (let exponent = 0, power = 1; exponent < 255; exponent++) {
+  EXP[exponent] = power;
+  LOG[power] = exponent;
+  power ^= timesX(power) & 255;
 }
 
-/** a^254. */
-function inverse(a: number): number {
-  let result = 1;
-  let square = a;
-  for (let i = 0; i < 7; i++) {
-    square = multiply(square, square);
-    result = multiply(result, square);
-  }
-  return result;
+function multiply(a: number, b: number): number {
+  if (a === 0 || b === 0) return 0;
+  return EXP[((LOG[a] as number) + (LOG[b] as number)) % 255] as number;
 }
 
 function checkPoints(points: readonly number[]): void {

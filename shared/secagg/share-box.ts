@@ -90,19 +90,27 @@ export function commitToOwnShare(crypto: CryptoPort, sid: string, name: string, 
 const NONCE = 24;
 const BOX = 16 + 96;
 
-/** Splits a payload; throws WIRE_INVALID naming the author. */
-export function readShare(from: string, to: string, payload: string): ShareCommitments & { box: Uint8Array | null } {
+/** Bytes of the payload for another client. */
+export const SHARE_BYTES = NONCE + BOX + 64;
+/** Of the payload that a client signs for itself. */
+const OWN_BYTES = 32;
+
+/** The bytes of a payload; throws WIRE_INVALID naming the author. */
+export function shareBytes(from: string, to: string, payload: string): Uint8Array {
   const bytes = fromBase64(payload);
-  const length = from === to ? 32 : NONCE + BOX + 64;
-  if (bytes?.length !== length) {
-    throw new CodedError("WIRE_INVALID", `share of ${from} for ${to}: expected ${length} bytes of base64url`, {
-      client: from,
-      step: "share",
-    });
-  }
-  if (from === to) return { box: null, selfMask: bytes, maskKey: null };
+  const length = from === to ? OWN_BYTES : SHARE_BYTES;
+  if (bytes?.length === length) return bytes;
+  throw new CodedError("WIRE_INVALID", `share of ${from} for ${to}: expected ${length} bytes of base64url`, {
+    client: from,
+    step: "share",
+  });
+}
+
+/** What everyone may see in the bytes of a payload. */
+export function commitmentsIn(bytes: Uint8Array): ShareCommitments {
+  if (bytes.length === OWN_BYTES) return { selfMask: bytes, maskKey: null };
   const at = NONCE + BOX;
-  return { box: bytes.subarray(0, at), selfMask: bytes.subarray(at, at + 32), maskKey: bytes.subarray(at + 32) };
+  return { selfMask: bytes.subarray(at, at + 32), maskKey: bytes.subarray(at + 32) };
 }
 
 /** Opens a share; throws SECAGG_SHARE_FALSE naming its author when box, route or commitment is wrong. */
@@ -113,8 +121,10 @@ export function openShares(
   payload: string,
 ): { selfMask: Uint8Array; maskKey: Uint8Array } {
   const { sid, from, to } = route;
-  const { box, ...commitments } = readShare(from, to, payload);
-  const plaintext = box && nacl.secretbox.open(box.subarray(NONCE), box.subarray(0, NONCE), boxKey);
+  const bytes = shareBytes(from, to, payload);
+  const commitments = commitmentsIn(bytes);
+  const [nonce, box] = [bytes.subarray(0, NONCE), bytes.subarray(NONCE, NONCE + BOX)];
+  const plaintext = from === to ? null : nacl.secretbox.open(box, nonce, boxKey);
   if (!plaintext) throw falseShare(from, "its box does not open");
   if (!equalBytes(plaintext.subarray(0, 32), routeBytes(crypto, route))) {
     throw falseShare(from, "it was made for another session, sender or recipient");

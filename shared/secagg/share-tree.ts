@@ -25,32 +25,42 @@ function parentOf(crypto: CryptoPort, one: Uint8Array, other: Uint8Array): Uint8
   return crypto.sha256(encodeTuple("allulook/share-node/v1", ...pair)).subarray(0, NODE);
 }
 
-/** The root's text, which is signed, and each share's payload with its proof. */
-export function shareTree(
-  crypto: CryptoPort,
-  shares: readonly { readonly to: string; readonly payload: string }[],
-): { readonly root: string; readonly proven: readonly string[] } {
-  let level = shares.map(({ to, payload }) => leafOf(crypto, to, payload));
-  const proofs: Uint8Array[][] = shares.map(() => []);
-  // Where each share's way to the root passes through the level.
-  let places = shares.map((_, i) => i);
-  while (level.length > 1) {
-    for (const [share, place] of places.entries()) {
-      const beside = level[place ^ 1];
-      if (beside !== undefined) proofs[share]?.push(beside);
+/** The hash tree over one client's shares, in their order. */
+export class ShareTree {
+  /** From the leaves up; each level's hashes one after the other. */
+  readonly #levels: readonly Uint8Array[];
+
+  constructor(crypto: CryptoPort, shares: readonly { readonly to: string; readonly payload: string }[]) {
+    let level = concatBytes(...shares.map(({ to, payload }) => leafOf(crypto, to, payload)));
+    const levels = [level];
+    while (level.length > NODE) {
+      const count = level.length / NODE;
+      const next = new Uint8Array(Math.ceil(count / 2) * NODE);
+      for (let i = 0; i < count; i += 2) {
+        const [one, other] = [nodeAt(level, i), nodeAt(level, i + 1)];
+        next.set(other.length === 0 ? one : parentOf(crypto, one, other), (i / 2) * NODE);
+      }
+      level = next;
+      levels.push(level);
     }
-    const next: Uint8Array[] = [];
-    for (let i = 0; i < level.length; i += 2) {
-      const [one, other] = [level[i] as Uint8Array, level[i + 1]];
-      next.push(other === undefined ? one : parentOf(crypto, one, other));
-    }
-    places = places.map((place) => place >> 1);
-    level = next;
+    this.#levels = levels;
   }
-  const proven = shares.map(
-    ({ payload }, i) => payload + SEPARATOR + toBase64(concatBytes(...(proofs[i] as Uint8Array[]))),
-  );
-  return { root: toBase64(level[0] as Uint8Array), proven };
+
+  /** Its text is what is signed. */
+  get root(): string {
+    return toBase64(this.#levels.at(-1) as Uint8Array);
+  }
+
+  /** The payload of the share at this place, with its proof. */
+  proven(place: number, payload: string): string {
+    const beside = this.#levels.map((level, height) => nodeAt(level, (place >> height) ^ 1));
+    return payload + SEPARATOR + toBase64(concatBytes(...beside));
+  }
+}
+
+/** Empty behind the end of the level. */
+function nodeAt(level: Uint8Array, place: number): Uint8Array {
+  return level.subarray(place * NODE, (place + 1) * NODE);
 }
 
 /** The payload without its proof. */

@@ -2,7 +2,6 @@
  * Remembers signatures that were found valid. One per process is sound for a coordinator that sees the same certificate
  * every round, and lets the clients of a simulation share the work of verifying each other.
  */
-import { bytesToHex } from "@noble/hashes/utils.js";
 import type { CryptoPort } from "./crypto-port.ts";
 import { encodeTuple } from "./encoding.ts";
 
@@ -10,7 +9,7 @@ import { encodeTuple } from "./encoding.ts";
 export function withVerificationCache(crypto: CryptoPort, size = 20_000): CryptoPort {
   const valid = new Set<string>();
   const verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean => {
-    const name = bytesToHex(crypto.sha256(encodeTuple(publicKey, message, signature)));
+    const name = String.fromCharCode(...crypto.sha256(encodeTuple(publicKey, message, signature)));
     if (valid.has(name)) return true;
     if (!crypto.verify(publicKey, message, signature)) return false;
     const oldest = valid.size < size ? undefined : valid.values().next().value;

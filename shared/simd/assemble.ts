@@ -1,6 +1,6 @@
 /**
- * Assembles small WebAssembly modules (core specification 2.0, section 5): one memory of two pages, exported, and some
- * functions over it.
+ * Assembles small WebAssembly modules (core specification 2.0, section 5): one memory, exported, and some functions over
+ * it.
  */
 
 export const TYPE = { i32: 0x7f, f64: 0x7c, v128: 0x7b } as const;
@@ -70,8 +70,8 @@ export function memoryAt(offset: number): number[] {
   return [0x04, ...leb(offset)];
 }
 
-/** The bytes of a module with these functions, exported by their names, and its memory as "memory". */
-export function assemble(functions: Readonly<Record<string, WasmFunction>>): Uint8Array<ArrayBuffer> {
+/** The bytes of a module with these functions, exported by their names, and its memory of so many 64 KB as "memory". */
+export function assemble(functions: Readonly<Record<string, WasmFunction>>, pages = 2): Uint8Array<ArrayBuffer> {
   const all = Object.entries(functions);
   const magic = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
   const types = section(
@@ -79,7 +79,7 @@ export function assemble(functions: Readonly<Record<string, WasmFunction>>): Uin
     list(all.map(([, { params, results }]) => [0x60, ...list(params.map(one)), ...list(results.map(one))])),
   );
   const declared = section(3, list(all.map((_, i) => leb(i))));
-  const memory = section(5, list([[0x00, 2]])); // two pages
+  const memory = section(5, list([[0x00, ...leb(pages)]]));
   const names = all.map(([name], i) => [...text(name), 0, ...leb(i)]);
   const exported = section(7, list([[...text("memory"), 2, 0], ...names]));
   const code = section(10, list(all.map(([, { locals, code: body }]) => bodyOf(locals, body))));

@@ -1,6 +1,7 @@
 /**
- * Many clients in one process, each with keys and a connection of its own: `node cohort-client.js FILE`, the file written
- * by `deployed-cohort.ts`. They share what was verified and read.
+ * Many clients in one process, each with keys and a connection of its own: `node cohort-client.js FILE FIRST COUNT`, the file
+ * written by `deployed-cohort.ts` and which of its clients these are. They share what was verified and read, and work one at
+ * a time: between two of them everybody's heartbeats and answers to pings go out.
  */
 import { readFile } from "node:fs/promises";
 import { hexToBytes } from "@noble/hashes/utils.js";
@@ -19,6 +20,7 @@ import { NodeCrypto, systemRandom } from "../../shared/node/crypto.ts";
 import { MaskPool } from "../../shared/node/mask-pool.ts";
 import type { Certificate } from "../../shared/secagg/certificate.ts";
 import { withVerificationCache } from "../../shared/secagg/verification-cache.ts";
+import { HEARTBEAT_MS } from "../../shared/wire/messages.ts";
 import { noOpTrainer } from "../population/no-op-trainer.ts";
 import { vanishingTrainer } from "./cohort.ts";
 
@@ -39,6 +41,17 @@ export interface Cohort {
 
 const cohort = JSON.parse(await readFile(process.argv[2] ?? "", "utf8")) as Cohort;
 const { url, federation } = cohort;
+const [first, count] = process.argv.slice(3).map(Number) as [number, number];
+const turns: (() => void)[] = [];
+const nextTurn = (): void => {
+  turns.shift()?.();
+  if (turns.length > 0) setImmediate(nextTurn);
+};
+const takeTurn = (): Promise<void> =>
+  new Promise((taken) => {
+    turns.push(taken);
+    if (turns.length === 1) setImmediate(nextTurn);
+  });
 const silent = { info: () => {}, warn: () => {}, error: () => {} };
 const plain = new NodeCrypto();
 const crypto = withVerificationCache(plain, 400_000);
@@ -51,7 +64,7 @@ const vanishing = vanishingTrainer(cohort.params, new Promise((resolve) => (leav
 const coordinatorKey = hexToBytes(cohort.coordinatorKey);
 const policy = sitePolicy.parse({ models: ["allulook4"], requireSecureAggregation: "malicious" });
 
-const sessions = cohort.sites.map(({ name, seed, certificate, vanishes }) => {
+const sessions = cohort.sites.slice(first, first + count).map(({ name, seed, certificate, vanishes }) => {
   const signingKey = crypto.signingKey(hexToBytes(seed));
   const transport = new SocketClientTransport({
     url,
@@ -97,8 +110,8 @@ const sessions = cohort.sites.map(({ name, seed, certificate, vanishes }) => {
     }),
     keepPlan: async () => {},
     keepScore: async () => {},
-    pause: () => new Promise((done) => setImmediate(done)),
-    options: { heartbeatMs: 2_000, approvalPollMs: 1_000, keepResult: false },
+    pause: takeTurn,
+    options: { heartbeatMs: HEARTBEAT_MS, approvalPollMs: 1_000, keepResult: false },
   });
 });
 const idleMB = process.memoryUsage.rss() / 1e6;

@@ -1,6 +1,7 @@
 /**
  * The coordinator of a large cohort by itself: this process is a deployed coordinator with its database and disk, and all
- * clients are real ones over loopback, in another process. One secure round, in which one client in ten vanishes.
+ * clients are real ones over loopback, some hundred in each of a few other processes. One secure round, in which one client
+ * in ten vanishes.
  */
 import { fork } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -28,6 +29,7 @@ import type { Figures } from "./suite.ts";
 
 const PARAMS = 100_000;
 const SAMPLE_MS = 100;
+const CLIENTS_A_PROCESS = 250;
 
 export async function deployedCohort(clients: number): Promise<Figures> {
   const folder = await mkdtemp(join(tmpdir(), "allulook-cohort-"));
@@ -38,7 +40,7 @@ export async function deployedCohort(clients: number): Promise<Figures> {
     listen: { ...base.listen, port: 0 },
     schedule: { ...base.schedule, phaseDeadlines },
   };
-  let child: ReturnType<typeof fork> | null = null;
+  const children: ReturnType<typeof fork>[] = [];
   let sampling: ReturnType<typeof setInterval> | null = null;
   try {
     const deployment = await Deployment.create(folder, config);
@@ -51,7 +53,7 @@ export async function deployedCohort(clients: number): Promise<Figures> {
       {
         round: (report) => void rounds.push(report),
         event: whenShared(() => {
-          if (!left) child?.send("leave");
+          if (!left) for (const child of children) child.send("leave");
           left = true;
         }),
       },
@@ -66,16 +68,16 @@ export async function deployedCohort(clients: number): Promise<Figures> {
     let peakMB = baseMB;
     sampling = setInterval(() => (peakMB = Math.max(peakMB, process.memoryUsage.rss() / 1e6)), SAMPLE_MS);
     const before = process.cpuUsage();
-    child = fork(fileURLToPath(new URL("./cohort-client.js", import.meta.url)), [file], {
-      execArgv: ["--no-warnings"],
-    });
+    for (let first = 0; first < clients; first += CLIENTS_A_PROCESS) {
+      const own = [file, first, Math.min(CLIENTS_A_PROCESS, clients - first)].map(String);
+      const program = fileURLToPath(new URL("./cohort-client.js", import.meta.url));
+      children.push(fork(program, own, { execArgv: ["--no-warnings"] }));
+    }
     const started = performance.now();
     await over;
     const { user, system } = process.cpuUsage(before);
     const seconds = (performance.now() - started) / 1000;
-    const asked = new Promise((resolve) => child?.once("message", resolve));
-    child.send("figures");
-    const theirs = (await asked) as { cpuSeconds: number; idleMB: number; peakMB: number };
+    const theirs = await Promise.all(children.map(figuresOf));
     await running.close();
     const [round] = rounds;
     if (round?.status !== "completed") throw new Error(`the round failed: ${round?.reason?.message}`);
@@ -87,16 +89,34 @@ export async function deployedCohort(clients: number): Promise<Figures> {
       coordinatorCpuSeconds: (user + system) / 1e6,
       coordinatorBaseMB: baseMB,
       coordinatorAboveBaseMB: peakMB - baseMB,
-      clientCpuMs: (1_000 * theirs.cpuSeconds) / clients,
-      clientMB: (theirs.peakMB - theirs.idleMB) / clients,
+      excluded: Object.keys(round.excluded).length,
+      clientCpuMs: (1_000 * sumOf(theirs, ({ cpuSeconds }) => cpuSeconds)) / clients,
+      clientMB: sumOf(theirs, ({ peakMB, idleMB }) => peakMB - idleMB) / clients,
       uploadMB: round.bytes.upload / 1e6,
       downloadMB: round.bytes.download / 1e6,
     };
   } finally {
     if (sampling !== null) clearInterval(sampling);
-    child?.kill("SIGKILL");
+    for (const child of children) child.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+interface ProcessFigures {
+  readonly cpuSeconds: number;
+  readonly idleMB: number;
+  readonly peakMB: number;
+}
+
+function figuresOf(child: ReturnType<typeof fork>): Promise<ProcessFigures> {
+  return new Promise((resolve) => {
+    child.once("message", (figures) => resolve(figures as ProcessFigures));
+    child.send("figures");
+  });
+}
+
+function sumOf(all: readonly ProcessFigures[], what: (figures: ProcessFigures) => number): number {
+  return all.reduce((sum, figures) => sum + what(figures), 0);
 }
 
 /** Invites and certifies all clients at once: over the wire so many would be refused from one address. */

@@ -55,9 +55,9 @@ export const BENCHMARKS: readonly Benchmark[] = [
     what: `secure round of ${clients} simulated clients, 100k params, one in ten of them gone after sharing its keys`,
     run: async () => (await import("./cohort.ts")).cohortRound(clients),
   })),
-  ...[70, 300, 1_000].map((clients) => ({
+  ...[70, 200, 500, 1_000].map((clients) => ({
     name: `deployed-cohort-${clients}`,
-    what: `the same with a deployed coordinator in one process and ${clients} real clients in another`,
+    what: `the same with a deployed coordinator in one process and ${clients} real clients in others`,
     run: async () => (await import("./deployed-cohort.ts")).deployedCohort(clients),
   })),
   {

@@ -3,7 +3,8 @@
  * long the event loop was held meanwhile. The first words of the vectors are really masked, so that the sum is checked.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import type { AdmittedShares, AdmittedUnmask, RevealedShare } from "../../coordinator/aggregate/admit.ts";
+import type { AdmittedUnmask, RevealedShare } from "../../coordinator/aggregate/admit.ts";
+import { AdmittedShares } from "../../coordinator/aggregate/admitted-shares.ts";
 import { memorySource, secureSum, type Unmasker } from "../../coordinator/aggregate/secure-sum.ts";
 import { remainingMasks } from "../../coordinator/aggregate/unmask.ts";
 import type { ClientName, Sha256 } from "../../shared/ids.ts";
@@ -15,7 +16,6 @@ import { NO_TRANSCRIPT, openSession } from "../../shared/secagg/session.ts";
 import { commitToSelfMask } from "../../shared/secagg/share-box.ts";
 import { split } from "../../shared/secagg/shamir.ts";
 import { pointOf } from "../../shared/secagg/sharing-graph.ts";
-import type { Statement } from "../../shared/secagg/signed.ts";
 import { thresholds } from "../../shared/secagg/thresholds.ts";
 import { cohortNames, vanishes } from "./cohort.ts";
 import type { Figures } from "./suite.ts";
@@ -46,19 +46,22 @@ export async function unmasking(clients: number, params: number, threads: number
   const survivors = secrets.filter(({ name }) => !gone.has(name));
 
   const limits = thresholds(clients, "malicious");
-  const statements = new Map(list.map(({ name }) => [name, {} as Statement]));
-  const shared = new Map<ClientName, AdmittedShares>(list.map(({ name }) => [name, { statements }]));
+  // Everybody holds shares of everybody; what is in them plays no part here.
+  const holders = list.map(({ name }) => name);
+  const shared = new Map<ClientName, AdmittedShares>(
+    holders.map((owner) => [owner, new AdmittedShares({ owner, holders, payloads: [], signed: [] })]),
+  );
   const revealed = new Map<ClientName, { selfMask: RevealedShare[]; maskKey: RevealedShare[] }>(
     survivors.map(({ name }) => [name, { selfMask: [], maskKey: [] }]),
   );
   for (const { name: owner, seed, secret } of secrets) {
     const kind = gone.has(owner) ? "maskKey" : "selfMask";
-    const holders = list
+    const others = list
       .map(({ name }, place) => ({ name, point: pointOf(place) }))
       .filter(({ name }) => name !== owner);
-    const points = holders.map(({ point }) => point);
+    const points = others.map(({ point }) => point);
     const shares = split(random, kind === "maskKey" ? secret : seed, points, limits[kind]);
-    for (const [i, { name: holder }] of holders.entries()) {
+    for (const [i, { name: holder }] of others.entries()) {
       revealed.get(holder)?.[kind].push({ owner, holder, share: shares[i] as Uint8Array });
     }
   }

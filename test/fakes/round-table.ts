@@ -107,7 +107,7 @@ export class RoundTable {
   }
 
   member(client: ClientName): boolean {
-    return this.state.presence.members[client]?.connected === true;
+    return this.state.presence.members.get(client)?.connected === true;
   }
 
   pass(ms: number, beating: readonly string[] = []): void {
@@ -121,7 +121,7 @@ export class RoundTable {
   }
 
   come(...clients: string[]): void {
-    if (Object.keys(this.state.presence.members).length === 0) {
+    if (this.state.presence.members.size === 0) {
       this.feed({ type: "started", at: this.now, enrolled: clients as ClientName[] });
     }
     for (const client of clients as ClientName[]) {

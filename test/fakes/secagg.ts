@@ -7,9 +7,9 @@ import {
   admitMaskedInput,
   admitShareKeys,
   admitUnmask,
-  type AdmittedShares,
   type AdmittedUnmask,
 } from "../../coordinator/aggregate/admit.ts";
+import type { AdmittedShares } from "../../coordinator/aggregate/admitted-shares.ts";
 import { announcement } from "../../coordinator/aggregate/announce.ts";
 import { memorySource, secureSum } from "../../coordinator/aggregate/secure-sum.ts";
 import { remainingMasks } from "../../coordinator/aggregate/unmask.ts";
@@ -220,7 +220,7 @@ export async function runAttempt(
   for (const i of present("share-keys")) {
     const statements = [...shared]
       .filter(([from]) => from !== name(i))
-      .flatMap(([, s]) => s.statements.get(name(i)) ?? []);
+      .flatMap(([, s]) => s.statementFor(name(i)) ?? []);
     const told = graph.complete ? undefined : [...shared.keys()];
     if (await leaves(graph, () => round(i).acceptShares(announcement.shares(statements, told)))) continue;
     const vector = (inputs[i] as Words).slice();
@@ -251,7 +251,7 @@ export async function runAttempt(
 
   for (const { sender } of signatures) {
     const i = fed.clients.findIndex(({ name: own }) => own === sender);
-    const shown = signatures.filter((s) => shared.get(name(i))?.statements.has(s.sender));
+    const shown = signatures.filter((s) => shared.get(name(i))?.isHeldBy(s.sender));
     let message: SignedStep | null = null;
     if (await leaves(graph, async () => (message = await round(i).reveal(announcement.signatures(shown))))) continue;
     if (!alive(i, "unmask")) continue;

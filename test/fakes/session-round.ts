@@ -5,8 +5,8 @@ import {
   admitMaskedInput,
   admitShareKeys,
   admitUnmask,
-  type AdmittedShares,
 } from "../../coordinator/aggregate/admit.ts";
+import type { AdmittedShares } from "../../coordinator/aggregate/admitted-shares.ts";
 import { announcement } from "../../coordinator/aggregate/announce.ts";
 import { memorySource, secureSum } from "../../coordinator/aggregate/secure-sum.ts";
 import { thresholds } from "../../shared/secagg/thresholds.ts";
@@ -55,7 +55,7 @@ export class ByTheBook {
     return new Map(
       sites.map(({ client: { name } }) => {
         const others = [...this.shared].filter(([from]) => from !== name);
-        const statements = others.map(([, admitted]) => admitted.statements.get(name));
+        const statements = others.map(([, admitted]) => admitted.statementFor(name));
         return [name, announcement.shares(statements.map((statement) => statement as NonNullable<typeof statement>))];
       }),
     );

@@ -43,7 +43,7 @@ import {
 } from "../../shared/secagg/messages.ts";
 import { newWords } from "../../shared/secagg/mask.ts";
 import { openVector, sealVector } from "../../shared/secagg/sealed.ts";
-import { readShare } from "../../shared/secagg/share-box.ts";
+import { shareBytes } from "../../shared/secagg/share-box.ts";
 import { signTranscript, type Transcript } from "../../shared/secagg/transcript.ts";
 import { parsePayload, statementOf, type SignedStep } from "../../shared/secagg/signed.ts";
 import { readTranscript } from "../../shared/transcript/session.ts";
@@ -252,7 +252,7 @@ export async function targets(): Promise<Record<string, Target>> {
     "payload-accuse": payload(accusation, json({ code: "SECAGG_SHARE_FALSE", about: ["alice"] })),
     share: {
       examples: [utf8((steps["shares"] as { shares: { payload: string }[] }).shares[0]?.payload ?? "")],
-      read: (bytes) => readShare("a", "b", text(bytes)),
+      read: (bytes) => shareBytes("a", "b", text(bytes)),
     },
     base64url: { examples: [utf8(toBase64(params.subarray(0, 8) as never))], read: (bytes) => fromBase64(text(bytes)) },
     invitation: { examples: [utf8(invitation)], read: (bytes) => decodeInvitation(text(bytes)) },

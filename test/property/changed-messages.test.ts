@@ -70,9 +70,9 @@ describe("a changed message", () => {
     const entries = announcement.roster((await Promise.all(rounds.map((r) => r.advertise()))).map(statementOf));
     await refusesChanges(roster, entries, (value) => victim.shareKeys(value));
     const members = openRoster(crypto, fed.trust, session, entries.entries, NOW);
-    const shared = rounds.map((r) => admitShareKeys(crypto, session, members, r.shareKeys(entries)).statements);
+    const shared = rounds.map((r) => admitShareKeys(crypto, session, members, r.shareKeys(entries)));
     for (const { name } of fed.clients) {
-      const addressed = shared.flatMap((each) => each.get(name) ?? []).filter(({ sender }) => sender !== name);
+      const addressed = shared.flatMap((each) => each.statementFor(name) ?? []).filter(({ sender }) => sender !== name);
       sharesFor.set(name, announcement.shares(addressed));
     }
   });

@@ -105,7 +105,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     weight: 1,
     arbitrary: fc.constant<Act>((table) => {
       // The coordinator is killed and comes back: presence is gone.
-      table.state = { ...table.state, presence: { since: table.now, members: {} } };
+      table.state = { ...table.state, presence: { since: table.now, deafMs: 0, members: new Map() } };
       table.feed({ type: "started", at: table.now, enrolled: SITES as ClientName[] });
     }),
   },

@@ -44,7 +44,7 @@ function openable(result: AttemptResult, mode: SecureMode, size: number): Client
   const seedKnown = new Set(sharers.filter((name) => count("selfMask", name) >= limits.selfMask));
   const keyKnown = new Set(sharers.filter((name) => count("maskKey", name) >= limits.maskKey));
   expect([...seedKnown].filter((name) => keyKnown.has(name))).toEqual([]);
-  const picked = (a: ClientName, b: ClientName) => result.shared.get(a)?.statements.has(b) === true;
+  const picked = (a: ClientName, b: ClientName) => result.shared.get(a)?.isHeldBy(b) === true;
   const linked = (a: ClientName, b: ClientName) => picked(a, b) || picked(b, a);
   const masked = [...result.masked.keys()];
   const out: ClientName[][] = [];

@@ -72,7 +72,7 @@ export function someoneReturns(
   state: FederationState,
   excluded: ByClient<Exclusion>,
   now: number,
-  among: readonly ClientName[] = Object.keys(state.presence.members) as ClientName[],
+  among: readonly ClientName[] = [...state.presence.members.keys()],
 ): boolean {
   return among.some((client) => excluded[client] === undefined && isExpected(rules, state.presence, client, now));
 }

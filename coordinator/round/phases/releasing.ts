@@ -21,7 +21,7 @@ export function finishRelease(
   const seconds = { ...current.facts.seconds, release: Math.max(0, at - current.since) / 1000 };
   const told: Effect[] = [];
   if (manifestHash !== null) {
-    const members = Object.keys(state.presence.members) as (keyof typeof state.presence.members)[];
+    const members = [...state.presence.members.keys()];
     told.push(...send(members.map((client) => ({ client, message: { type: "released", version, manifestHash } }))));
   }
   const released = manifestHash === null ? state.released : { version, manifestHash };

@@ -121,12 +121,18 @@ export function leastRoster(
   return purpose === "training" ? Math.max(rules.cohort.min, least) : least;
 }
 
-/** The clients whose answer is still awaited, present or not. */
-export function owing(sum: Sum): ClientName[] {
+const awaited = new WeakMap<Sum, readonly ClientName[]>();
+
+/** The clients whose answer is still awaited, present or not. Asked several times with every event: looked up once. */
+export function owing(sum: Sum): readonly ClientName[] {
+  const known = awaited.get(sum);
+  if (known !== undefined) return known;
   const answers = logic(sum).answers(sum);
-  return logic(sum)
+  const waiting = logic(sum)
     .asked(sum)
     .filter((client) => answers[client] === undefined && sum.excluded[client] === undefined);
+  awaited.set(sum, waiting);
+  return waiting;
 }
 
 /** What the client must be asked (again); empty when nothing is awaited from it. */
@@ -243,9 +249,16 @@ export function dueIn(rules: Rules, sum: Sum, presence: Presence, now: number): 
     return late || !canGoOn(sum, [...answered, ...able]) ? "give-up" : null;
   }
   const training = sum.phase === "collecting-masked-inputs";
-  const able = waiting.filter(
-    (client) => !isGone(rules, presence, client, now) && !(training && isStalled(presence, client, since, now)),
-  );
+  const isAble = (client: ClientName): boolean =>
+    !isGone(rules, presence, client, now) && !(training && isStalled(presence, client, since, now));
+  // Where their number alone counts, a large cohort need not be looked through once there are enough.
+  const counts = phase.suffices === undefined;
+  const most = counts ? Math.max(1, phase.needed(sum) - answered.length) : waiting.length;
+  const able: ClientName[] = [];
+  for (const client of waiting) {
+    if (able.length === most) break;
+    if (isAble(client)) able.push(client);
+  }
   if (late || able.length === 0 || (enough !== null && answered.length >= enough)) return "close";
   if (canGoOn(sum, [...answered, ...able])) return null;
   // Who is at fault is clear only when everybody who has something to say has said it.

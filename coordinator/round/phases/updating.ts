@@ -42,7 +42,7 @@ export function commit(
     lastSum: sum,
     failures: 0,
   };
-  const members = Object.keys(state.presence.members) as (keyof typeof state.presence.members)[];
+  const members = [...state.presence.members.keys()];
   const effects: Effect[] = [
     ...keepEvidence(rules, current.sum, made),
     ...ended.effects,

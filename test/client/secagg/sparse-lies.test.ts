@@ -59,7 +59,7 @@ function sharesFor(i: number, sharers: readonly ClientName[] = names): Shares {
   const addressed = sent.flatMap((message) => {
     const { sender } = message;
     if (sender === names[i] || !sharers.includes(sender as ClientName)) return [];
-    return admitShareKeys(crypto, session, members, message, neighbours).statements.get(names[i] as ClientName) ?? [];
+    return admitShareKeys(crypto, session, members, message, neighbours).statementFor(names[i] as ClientName) ?? [];
   });
   return announcement.shares(addressed, sharers);
 }
@@ -140,7 +140,7 @@ describe("shares under one signature", () => {
     };
     const given = JSON.parse(sent[0]!.payload) as ShareKeys;
     const admit = (payload: object) => () => admitShareKeys(crypto, session, members, says(0, payload), neighbours);
-    expect(admit(given)().statements.size).toBe(neighbours + 1);
+    expect(admit(given)().holders.length).toBe(neighbours + 1);
     const { signature, shares } = given;
     for (const lie of [{ shares }, { shares: shares.map((share) => ({ ...share, signature })), signature }]) {
       expect(admit(lie)).toThrow(/signature/);

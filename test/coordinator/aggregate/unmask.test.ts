@@ -7,9 +7,9 @@ import {
   admitMaskedInput,
   admitShareKeys,
   admitUnmask,
-  type AdmittedShares,
   type AdmittedUnmask,
 } from "../../../coordinator/aggregate/admit.ts";
+import type { AdmittedShares } from "../../../coordinator/aggregate/admitted-shares.ts";
 import { announce, announcement } from "../../../coordinator/aggregate/announce.ts";
 import { remainingMasks } from "../../../coordinator/aggregate/unmask.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
@@ -94,9 +94,7 @@ async function revealed() {
   );
   const inputs = [];
   for (const [i, round] of rounds.entries()) {
-    const own = [...shared]
-      .filter(([from]) => from !== client(i).name)
-      .map(([, s]) => s.statements.get(client(i).name)!);
+    const own = [...shared].filter(([from]) => from !== client(i).name).map(([, s]) => s.statementFor(client(i).name)!);
     round.acceptShares(announcement.shares(own));
     const message = await round.mask(newWords(32, SETTINGS.words));
     if (i < 4) inputs.push(admitMaskedInput(crypto, session, members, SETTINGS.words, message));
@@ -146,7 +144,7 @@ describe("share keys", () => {
     const { shares } = JSON.parse(message.payload) as ShareKeys;
     const admit = (changed: unknown) => () =>
       admitShareKeys(crypto, session, members, says(0, "share-keys", { shares: changed }));
-    expect([...admitShareKeys(crypto, session, members, message).statements.keys()]).toEqual(names());
+    expect(admitShareKeys(crypto, session, members, message).holders).toEqual(names());
     for (const changed of [shares.slice(1), shares.toReversed(), [...shares, shares[0]]]) {
       expect(refusal(admit(changed))).toEqual({ code: "WIRE_INVALID", client: "site-01" });
     }

@@ -237,7 +237,7 @@ describe("the retry rule", () => {
     const table = table4();
     table.until("training unmasking", "a", "b", "c", "d");
     table.now += 3_600_000;
-    table.state = { ...table.state, presence: { since: table.now, members: {} } };
+    table.state = { ...table.state, presence: { since: table.now, deafMs: 0, members: new Map() } };
     table.feed({ type: "started", at: table.now, enrolled: ["a", "b", "c", "d"] as ClientName[] });
     expect(table.phase).toBe("training unmasking");
     table.come("a", "b", "c");

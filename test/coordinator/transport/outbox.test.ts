@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Socket } from "socket.io";
-import { Outbox } from "../../../coordinator/transport/outbox.ts";
+import { Outbox, UnderWay } from "../../../coordinator/transport/outbox.ts";
 import type { CoordinatorMessage } from "../../../shared/wire/messages.ts";
 
 const small = (reason: string): CoordinatorMessage => ({ type: "stopped", reason });
@@ -15,7 +15,7 @@ function line(log: string[], name: string): Outbox {
       acknowledged();
     },
   };
-  return new Outbox(socket as unknown as Socket, () => {});
+  return new Outbox(socket as unknown as Socket, new UnderWay(), () => {});
 }
 
 test("large messages go out one in a turn, small ones at once, and each client's in order", async () => {
@@ -43,7 +43,7 @@ test("large messages go out one in a turn, small ones at once, and each client's
 test("who is gone when its turn comes is sent nothing", async () => {
   const log: string[] = [];
   const socket = { connected: true, emit: () => log.push("sent") };
-  const outbox = new Outbox(socket as unknown as Socket, () => {});
+  const outbox = new Outbox(socket as unknown as Socket, new UnderWay(), () => {});
   outbox.send(large("roster"));
   socket.connected = false;
   await turn();

@@ -24,6 +24,24 @@ describe("tuples", () => {
     );
   });
 
+  test("are encoded part by part, whatever characters a text has", () => {
+    const plain = (value: string | number | Uint8Array): Buffer => {
+      const number = Buffer.alloc(8);
+      if (typeof value === "number") number.writeBigUInt64BE(BigInt(value));
+      const body = typeof value === "number" ? number : Buffer.from(value as string);
+      const head = Buffer.from([typeof value === "number" ? 2 : typeof value === "string" ? 1 : 3, 0, 0, 0, 0]);
+      head.writeUInt32BE(body.length, 1);
+      return Buffer.concat([head, body]);
+    };
+    const any = fc.oneof(fc.string({ unit: "binary" }), fc.string(), fc.maxSafeNat(), fc.uint8Array());
+    fc.assert(
+      fc.property(fc.array(any, { maxLength: 6 }), (tuple) => {
+        expect(Buffer.from(encodeTuple(...tuple))).toEqual(Buffer.concat(tuple.map(plain)));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test.each([-1, 1.5, Number.NaN, 2 ** 53])("%s is no number of the protocol", (value) => {
     expect(() => encodeTuple(value)).toThrow(RangeError);
   });

@@ -27,6 +27,30 @@ describe("secret sharing", () => {
     );
   });
 
+  test("shares are the values of the polynomial whose coefficients are drawn one after the other", () => {
+    const times = (a: number, b: number): number => {
+      let product = 0;
+      for (let power = a, bits = b; bits > 0; bits >>= 1) {
+        if (bits & 1) product ^= power;
+        power = power & 128 ? ((power << 1) ^ 0x11b) & 255 : power << 1;
+      }
+      return product;
+    };
+    fc.assert(
+      fc.property(secretBytes, fc.integer({ min: 2, max: 90 }), fc.nat(), (secret, threshold, seed) => {
+        const points = Array.from({ length: 117 }, (_, i) => i + 1 + (seed % 139));
+        const shares = split(fixedSecureRng(crypto, String(seed)), secret, points, threshold);
+        const random = fixedSecureRng(crypto, String(seed));
+        const coefficients = [secret, ...Array.from({ length: threshold - 1 }, () => random.bytes(32))];
+        for (const [i, point] of points.entries()) {
+          const at = (byte: number) => coefficients.reduceRight((sum, c) => times(sum, point) ^ (c[byte] as number), 0);
+          expect(shares[i]?.[seed % 32]).toBe(at(seed % 32));
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   test("reads the library's shares", async () => {
     const secret = new Uint8Array(32).map((_, i) => i * 7);
     const shares = await librarySplit(secret, 9, 6);

@@ -1,9 +1,13 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { NodeCrypto } from "../../../shared/node/crypto.ts";
-import { rootOf, sharePart, shareTree } from "../../../shared/secagg/share-tree.ts";
+import { rootOf, sharePart, ShareTree } from "../../../shared/secagg/share-tree.ts";
 
 const crypto = new NodeCrypto();
+const shareTree = (of: typeof crypto, shares: ReturnType<typeof made>) => {
+  const tree = new ShareTree(of, shares);
+  return { root: tree.root, proven: shares.map(({ payload }, place) => tree.proven(place, payload)) };
+};
 const made = (count: number) => Array.from({ length: count }, (_, i) => ({ to: `site-${i}`, payload: `share-${i}` }));
 
 test("every share leads to the root, whatever their number; no other does", () => {
