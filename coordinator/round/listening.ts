@@ -3,7 +3,7 @@
  * itself was. Time should be told every few hundred milliseconds; as long as it is told later, nothing was listened to.
  */
 import type { ClientName } from "../../shared/ids.ts";
-import { hear, witness } from "./presence.ts";
+import { hear, memberOf, witness } from "./presence.ts";
 import type { FederationState, RoundEvent, Transition } from "./state.ts";
 import { listen } from "./transition.ts";
 
@@ -35,8 +35,7 @@ export class Listening {
     waiting: readonly RoundEvent[],
     now: number,
   ): Transition & { readonly heartbeats: readonly Heartbeat[] } {
-    const heartbeats = [...this.#heartbeats.values()];
-    this.#heartbeats.clear();
+    const heartbeats = this.#heardOf(state, waiting);
     const heard = heartbeats.length === 0 ? { state, effects: [] } : listen(state, heartbeats);
     // What waits alone is heard when it is looked at.
     const signs =
@@ -47,6 +46,18 @@ export class Listening {
     const presence = hear(witness(heard.state.presence, signs), { type: "tick", at: now, lateMs: this.#lateMs });
     this.#lateMs = 0;
     return { state: { ...heard.state, presence }, effects: heard.effects, heartbeats };
+  }
+
+  /** Those of a connection that is only about to be looked at are heard after it; those of one that is over count no more. */
+  #heardOf({ presence }: FederationState, waiting: readonly RoundEvent[]): Heartbeat[] {
+    const arriving = new Set(waiting.flatMap((event) => (event.type === "connected" ? [event.client] : [])));
+    const heard: Heartbeat[] = [];
+    for (const [client, event] of this.#heartbeats) {
+      if (arriving.has(client)) continue;
+      this.#heartbeats.delete(client);
+      if (memberOf(presence, client).connected) heard.push(event);
+    }
+    return heard;
   }
 
   /** Counts what is late so far, once. */

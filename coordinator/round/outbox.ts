@@ -56,6 +56,8 @@ export class Outbox {
     const { clock, transport, pause } = this.#parts;
     this.#draining = true;
     try {
+      // Everything that is asked for at once waits in line before the first is written.
+      await Promise.resolve();
       let since = clock.now();
       while (this.#waiting.length > 0) {
         // Taken off the front in one piece: a thousand shifts of a long list are a million moves.

@@ -104,7 +104,8 @@ interface Sign {
 
 /** Signs of life in what is still to be looked at: a client whose answer waits here is not silent. */
 export function witness(presence: Presence, signs: readonly Sign[]): Presence {
-  const known = signs.filter(({ client }) => presence.members.has(client));
+  // Who is only just coming back is expected until its connection is heard of, and not before.
+  const known = signs.filter(({ client }) => memberOf(presence, client).connected);
   if (known.length === 0) return presence;
   const members = new Map(presence.members);
   for (const { client, at } of known) {

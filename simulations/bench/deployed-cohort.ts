@@ -33,12 +33,12 @@ const CLIENTS_A_PROCESS = 250;
 
 export async function deployedCohort(clients: number): Promise<Figures> {
   const folder = await mkdtemp(join(tmpdir(), "allulook-cohort-"));
-  const base = benchConfig("malicious", clients, 1);
-  const phaseDeadlines = { ...base.schedule.phaseDeadlines, shareKeys: 600_000, unmask: 600_000 };
+  const plain = benchConfig("malicious", clients, 1);
+  const phaseDeadlines = { ...plain.schedule.phaseDeadlines, shareKeys: 600_000, unmask: 600_000 };
   const config = {
-    ...base,
-    listen: { ...base.listen, port: 0 },
-    schedule: { ...base.schedule, phaseDeadlines },
+    ...plain,
+    listen: { ...plain.listen, port: 0 },
+    schedule: { ...plain.schedule, phaseDeadlines },
   };
   const children: ReturnType<typeof fork>[] = [];
   let sampling: ReturnType<typeof setInterval> | null = null;
@@ -64,9 +64,12 @@ export async function deployedCohort(clients: number): Promise<Figures> {
     while ((await readEndpoint(deployment.paths))?.pid !== process.pid) await wait(5);
     const file = join(folder, "cohort.json");
     await writeFile(file, JSON.stringify({ ...enrolled, url: running.url(), params: PARAMS } satisfies Cohort));
-    const baseMB = process.memoryUsage.rss() / 1e6;
-    let peakMB = baseMB;
-    sampling = setInterval(() => (peakMB = Math.max(peakMB, process.memoryUsage.rss() / 1e6)), SAMPLE_MS);
+    const base = memoryMB();
+    let peak = base;
+    sampling = setInterval(() => {
+      const now = memoryMB();
+      peak = { rss: Math.max(peak.rss, now.rss), used: Math.max(peak.used, now.used) };
+    }, SAMPLE_MS);
     const before = process.cpuUsage();
     for (let first = 0; first < clients; first += CLIENTS_A_PROCESS) {
       const own = [file, first, Math.min(CLIENTS_A_PROCESS, clients - first)].map(String);
@@ -87,8 +90,9 @@ export async function deployedCohort(clients: number): Promise<Figures> {
       seconds,
       roundSeconds: round.seconds.total,
       coordinatorCpuSeconds: (user + system) / 1e6,
-      coordinatorBaseMB: baseMB,
-      coordinatorAboveBaseMB: peakMB - baseMB,
+      coordinatorBaseMB: base.rss,
+      coordinatorAboveBaseMB: peak.rss - base.rss,
+      coordinatorUsedAboveBaseMB: peak.used - base.used,
       excluded: Object.keys(round.excluded).length,
       clientCpuMs: (1_000 * sumOf(theirs, ({ cpuSeconds }) => cpuSeconds)) / clients,
       clientMB: sumOf(theirs, ({ peakMB, idleMB }) => peakMB - idleMB) / clients,
@@ -100,6 +104,12 @@ export async function deployedCohort(clients: number): Promise<Figures> {
     for (const child of children) child.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Of this process: what the system gave it, and what it uses of that, rubbish that is not yet collected included. */
+function memoryMB(): { readonly rss: number; readonly used: number } {
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { rss: rss / 1e6, used: (heapUsed + external) / 1e6 };
 }
 
 interface ProcessFigures {

@@ -2,8 +2,11 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { Driver, type Hands } from "../../../coordinator/round/driver.ts";
+import { Listening } from "../../../coordinator/round/listening.ts";
 import { DEPLOYED } from "../../../coordinator/round/parts.ts";
-import { currentSum } from "../../../coordinator/round/transition.ts";
+import { emptyPresence, hear, isGone, memberOf } from "../../../coordinator/round/presence.ts";
+import type { RoundEvent } from "../../../coordinator/round/state.ts";
+import { currentSum, transition } from "../../../coordinator/round/transition.ts";
 import { MemoryStore } from "../../../coordinator/store/memory.ts";
 import type { ClientName, Sha256 } from "../../../shared/ids.ts";
 import { ManualClock } from "../../fakes/manual-clock.ts";
@@ -112,4 +115,33 @@ test("busy again and again for seconds at a time, it still tells silence from it
     await clock.pass(500, turn);
   }
   expect(phase()).not.toBe("advertising-keys 1");
+});
+
+test("who comes back after a restart is expected until its connection is heard of, whatever it says over it already", () => {
+  const at = clock.now();
+  const [client, other] = CLIENTS as [ClientName, ClientName];
+  const back = hear(emptyPresence(at), { type: "started", at, enrolled: CLIENTS });
+  const waiting: RoundEvent[] = [
+    { type: "connected", at, client },
+    { type: "ready", at, client, version: 0 },
+    { type: "connected", at, client: other },
+    { type: "ready", at, client: other, version: 0 },
+  ];
+  const listening = new Listening();
+  listening.heartbeat({ type: "heartbeat", at, client: other, sid: HASH, progress: null });
+  const rules = fakeRules({ liveness: "connection" });
+  let { state } = listening.take({ ...driver.state, presence: back }, waiting, at);
+  for (const event of waiting) {
+    for (const name of CLIENTS) expect(isGone(rules, state.presence, name, at)).toBe(false);
+    ({ state } = transition(rules, state, event));
+  }
+  // What it said is heard after its connection.
+  expect(memberOf(state.presence, other).sid).toBeUndefined();
+  ({ state } = listening.take(state, [{ type: "tick", at }], at));
+  expect(memberOf(state.presence, other).sid).toBe(HASH);
+  // Of a connection that is over by then nothing counts any more.
+  listening.heartbeat({ type: "heartbeat", at, client: other, sid: null, progress: null });
+  ({ state } = transition(rules, state, { type: "disconnected", at, client: other }));
+  ({ state } = listening.take(state, [{ type: "tick", at }], at));
+  expect(memberOf(state.presence, other).sid).toBe(HASH);
 });

@@ -50,3 +50,24 @@ test("who is gone when its turn comes is sent nothing", async () => {
   await turn();
   expect(log).toEqual([]);
 });
+
+test("no more is asked for while 32 MB are on their way, until clients take some or two seconds have passed", async () => {
+  const underWay = new UnderWay();
+  const megabytes = Array.from({ length: 32 }, () => underWay.add(1 << 20));
+  let told = 0;
+  const room = underWay.room();
+  expect(room).not.toBeNull();
+  void room?.then(() => (told += 1));
+  await turn();
+  expect(told).toBe(0);
+  megabytes[0]?.();
+  // Once is once.
+  megabytes[0]?.();
+  await turn();
+  expect(told).toBe(1);
+  expect(underWay.room()).toBeNull();
+  underWay.add(1 << 20);
+  // A client that takes nothing does not keep the others waiting for ever.
+  await underWay.room();
+  expect(underWay.room()).toBeNull();
+});

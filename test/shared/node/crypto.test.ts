@@ -11,6 +11,38 @@ import vectors from "../../vectors/crypto.json" with { type: "json" };
 const bytes = (min: number, max = min) => fc.uint8Array({ minLength: min, maxLength: max });
 const node = new NodeCrypto();
 
+describe("the system's randomness", () => {
+  test("never comes twice, whatever the lengths that are asked for", () => {
+    const random = systemRandom();
+    const seen = new Set<string>();
+    let drawn = 0;
+    // Past several refills, with lengths that do not divide them, and some that bypass them.
+    for (let i = 0; drawn < 100_000; i++) {
+      const length = [16, 24, 32, 33, 1_000, 5_000][i % 6] as number;
+      const some = random.bytes(length);
+      drawn += length;
+      for (let at = 0; at + 16 <= length; at += 16) seen.add(bytesToHex(some.subarray(at, at + 16)));
+    }
+    let pieces = 0;
+    for (let i = 0, sum = 0; sum < 100_000; i++) {
+      const length = [16, 24, 32, 33, 1_000, 5_000][i % 6] as number;
+      sum += length;
+      pieces += Math.floor(length / 16);
+    }
+    expect(seen.size).toBe(pieces);
+    expect(random.bytes(0)).toEqual(new Uint8Array(0));
+  });
+
+  test("has every byte about as often as every other", () => {
+    const random = systemRandom();
+    const counts = new Uint32Array(256);
+    for (let i = 0; i < 4_000; i++) for (const byte of random.bytes(64)) counts[byte] = (counts[byte] as number) + 1;
+    // 1,000 of each on average, with a standard deviation of 32.
+    expect(Math.min(...counts)).toBeGreaterThan(750);
+    expect(Math.max(...counts)).toBeLessThan(1_250);
+  });
+});
+
 function seal(crypto: CryptoPort, key: Uint8Array, nonce: Uint8Array, text: Uint8Array, associated: Uint8Array) {
   const out = new Uint8Array(text.length + 16);
   crypto.aeadSealInto(out, key, nonce, text, associated);
