@@ -34,7 +34,15 @@ const BLOCKS_PER_PAUSE = 128;
 /** Blocks read of one vector at a time, at most. */
 const BLOCKS_PER_READ = 8;
 /** Vectors read side by side: each may be an open file with a megabyte of it in memory. */
-const VECTORS_AT_ONCE = 16;
+export const VECTORS_AT_ONCE = 16;
+/** Of each that is read from a disk so much is in memory. */
+const READ_MEMORY_BYTES = 1 << 20;
+
+/** Memory for vectors that are read for one sum: the vector at place i goes through that at i mod {@link VECTORS_AT_ONCE}. */
+export function readingMemory(vectors: number, byteLength: number): Uint8Array[] {
+  const bytes = Math.max(1, Math.min(READ_MEMORY_BYTES, byteLength));
+  return Array.from({ length: Math.min(VECTORS_AT_ONCE, vectors) }, () => new Uint8Array(bytes));
+}
 /** Masks applied in one pass: each has a cipher of its own meanwhile, and a block of all goes by between two pauses. */
 const MASKS_PER_PASS = BLOCKS_PER_PAUSE;
 /** Less keystream is made sooner than it is handed to threads. */

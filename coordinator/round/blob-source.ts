@@ -4,13 +4,16 @@ import type { BlobStore } from "../store/port.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
 import type { Sha256 } from "../../shared/ids.ts";
 
-/** Its reads throw WIRE_HASH when the bytes are not, or no longer, those of the hash: at the latest with the last byte. */
-export function blobSource(blobs: BlobStore, hash: Sha256, byteLength: number): VectorSource {
+/**
+ * `memory`, where the bytes go by; another source may use it when this one is read to its end. Left out: memory of its own.
+ * Its reads throw WIRE_HASH when the bytes are not, or no longer, those of the hash: at the latest with the last byte.
+ */
+export function blobSource(blobs: BlobStore, hash: Sha256, byteLength: number, memory?: Uint8Array): VectorSource {
   let chunks: AsyncIterator<Uint8Array> | null = null;
   let held: Uint8Array = new Uint8Array(0);
   let left = byteLength;
   const next = async (): Promise<Uint8Array | null> => {
-    chunks ??= blobs.read(hash)[Symbol.asyncIterator]();
+    chunks ??= blobs.read(hash, memory)[Symbol.asyncIterator]();
     try {
       const result = await chunks.next();
       return result.done === true ? null : result.value;
@@ -23,6 +26,8 @@ export function blobSource(blobs: BlobStore, hash: Sha256, byteLength: number): 
     byteLength,
     async read(_at, length) {
       while (held.length < length) {
+        // Else the next chunk would be written over it.
+        if (memory !== undefined && held.length > 0) held = held.slice();
         const chunk = await next();
         if (chunk === null) throw wrong(hash, `it has ${byteLength - left + held.length} bytes of ${byteLength}`);
         held = held.length === 0 ? chunk : joined(held, chunk);

@@ -20,7 +20,14 @@ import { sealedReader, wordsReader } from "../aggregate/robust/readers.ts";
 import type { RobustRule } from "../aggregate/robust/rules.ts";
 import { robustTotal } from "../aggregate/robust/total.ts";
 import { addSealed } from "../aggregate/sealed-sum.ts";
-import { applyMasks, memorySource, secureSum, type Unmasker } from "../aggregate/secure-sum.ts";
+import {
+  applyMasks,
+  memorySource,
+  readingMemory,
+  secureSum,
+  VECTORS_AT_ONCE,
+  type Unmasker,
+} from "../aggregate/secure-sum.ts";
 import { remainingMasks, type Sharing } from "../aggregate/unmask.ts";
 import type { BlobStore } from "../store/port.ts";
 import { CodedError, isCoded } from "../../shared/errors.ts";
@@ -182,7 +189,10 @@ export class SumDesk {
       await applyMasks(crypto, given, masks, pause, unmasker);
       return { words: given, survivors, rejected: {} };
     }
-    const sources = vectors.map(({ vector, bytes }) => blobSource(blobs, vector, bytes));
+    const memory = readingMemory(vectors.length, this.uploadBytes(sum));
+    const sources = vectors.map(({ vector, bytes }, i) =>
+      blobSource(blobs, vector, bytes, memory[i % VECTORS_AT_ONCE]),
+    );
     return { words: await secureSum(crypto, this.#shape, sources, masks, pause, unmasker), survivors, rejected: {} };
   }
 

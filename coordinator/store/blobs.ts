@@ -97,13 +97,16 @@ export class FileBlobs implements BlobStore {
   }
 
   /** In order, in chunks of at most 1 MB; throws STORE_CORRUPT after the last chunk when the whole does not match. */
-  async *read(hash: Sha256): AsyncIterable<Uint8Array> {
+  async *read(hash: Sha256, memory?: Uint8Array): AsyncIterable<Uint8Array> {
     const file = await this.open(hash);
     try {
       const whole = createHash("sha256");
+      // No larger than what is left, and one byte to see that nothing is.
+      let left = (await file.stat()).size + 1;
       for (;;) {
-        const chunk = Buffer.allocUnsafe(READ_BYTES);
-        const { bytesRead } = await file.read(chunk, 0, READ_BYTES, null);
+        const chunk = memory ?? Buffer.allocUnsafe(Math.max(1, Math.min(READ_BYTES, left)));
+        const { bytesRead } = await file.read(chunk, 0, chunk.length, null);
+        left -= bytesRead;
         if (bytesRead === 0) break;
         const bytes = chunk.subarray(0, bytesRead);
         whole.update(bytes);

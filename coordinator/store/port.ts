@@ -68,6 +68,7 @@ export interface BlobStore {
   /** Whole; throws STORE_CORRUPT when the bytes do not match. */
   get(hash: Sha256): Promise<Uint8Array>;
   /** In order, in chunks of at most 1 MB. */
-  read(hash: Sha256): AsyncIterable<Uint8Array>;
+  /** @param memory where a chunk may lie until the next is asked for; left out: each has memory of its own */
+  read(hash: Sha256, memory?: Uint8Array): AsyncIterable<Uint8Array>;
   delete(hash: Sha256): Promise<void>;
 }

@@ -25,6 +25,23 @@ describe("a stored vector", () => {
     return Buffer.concat(parts);
   }
 
+  test.each([
+    [1 << 20, 300_000],
+    [1 << 20, 1 << 20],
+    [65_536, 100_001],
+    [1_000, 3_000_000],
+  ])("goes by in memory of %i bytes that others use after it, in pieces of %i", async (bytes, step) => {
+    const memory = new Uint8Array(bytes);
+    const other = BYTES.toReversed();
+    const hashes = [await blobs.put(BYTES), await blobs.put(other)];
+    for (const [i, vector] of [BYTES, other].entries()) {
+      const source = blobSource(blobs, hashes[i] as Awaited<ReturnType<typeof blobs.put>>, BYTES.length, memory);
+      expect(Buffer.compare(await readAll(source, step), vector)).toBe(0);
+    }
+    const short = blobSource(blobs, hashes[0] as Awaited<ReturnType<typeof blobs.put>>, BYTES.length - 1, memory);
+    await expect(readAll(short, step)).rejects.toMatchObject({ code: "WIRE_HASH" });
+  });
+
   test.each([1024, 65_536, 3_000_000])("comes in pieces of %i bytes, and its file is closed", async (step) => {
     const hash = await blobs.put(BYTES);
     let closed = 0;
