@@ -48,7 +48,10 @@ export function register(program: Command): void {
     .action(rounds);
   withConfig(program.command("resume"))
     .description("go on after a pause, or begin a round by hand")
-    .option("--now", "begin the next round at once, whatever the schedule says; how `every: manual` gets its rounds")
+    .option(
+      "--now",
+      "begin the next round at once, whatever the schedule says; how `every: manual` gets its rounds, of which the first scores the model as it begins",
+    )
     .addHelpText("after", "\nExample: allulook resume --now --config ./federation/federation.yaml")
     .action(async (options: Common & { now?: boolean }) => {
       await control("resume", options, options.now === true ? ["resume", "trigger"] : ["resume"]);

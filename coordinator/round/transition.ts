@@ -135,8 +135,8 @@ function invite(rules: Rules, state: FederationState, event: Extract<DurableEven
   }
   if (current.phase !== "recruiting" || (event.purpose === "training") === (current.facts.round === 0))
     return unchanged(state);
-  // The round that was asked for begins; who asks for one does not mean the scoring of the first model alone.
-  const begun = current.attempt === 1 && current.facts.round > 0 ? { ...state, triggered: false } : state;
+  // The round that was asked for begins.
+  const begun = current.attempt === 1 ? { ...state, triggered: false } : state;
   if (event.purpose === "training") return beginTraining(rules, begun, current, event);
   // Round 0: those recruited score the model as it was made.
   const facts = { ...current.facts, cohort: event.clients, survivors: event.clients };
