@@ -118,29 +118,47 @@ export async function applyMasks(
   }
 }
 
+/** Of each unmasker, memory that no sum uses now. The collector does not see how large shared memory is, and lets it lie. */
+const FREE = new WeakMap<Unmasker, SharedArrayBuffer[]>();
+
+/** Zeros. */
+function zeroed(memory: SharedArrayBuffer | undefined, { byteLength, BYTES_PER_ELEMENT }: Words): Words {
+  const kept = memory?.byteLength === byteLength ? memory : new SharedArrayBuffer(byteLength);
+  const words = BYTES_PER_ELEMENT === 4 ? new Uint32Array(kept) : new Uint16Array(kept);
+  return kept === memory ? words.fill(0) : words;
+}
+
 /** Each thread adds up every so manieth mask in a vector of its own, which is then added to the sum. */
 async function applyInThreads(
   sum: Words,
   masks: readonly Mask[],
-  { threads, mask }: Unmasker,
+  unmasker: Unmasker,
   pause: () => Promise<void>,
 ): Promise<void> {
+  const { threads, mask } = unmasker;
+  const free = FREE.get(unmasker) ?? [];
+  FREE.delete(unmasker);
   const parts = Array.from({ length: Math.min(threads, masks.length) }, async (_, thread) => {
     const own = masks.filter((__, i) => i % threads === thread);
-    const memory = new SharedArrayBuffer(sum.byteLength);
-    const part = sum instanceof Uint32Array ? new Uint32Array(memory) : new Uint16Array(memory);
+    const part = zeroed(free[thread], sum);
     for (let first = 0; first < own.length; first += MASKS_PER_PASS) {
       await mask(part, own.slice(first, first + MASKS_PER_PASS));
     }
     return part;
   });
-  for (const part of await Promise.all(parts)) {
+  const whole = await Promise.all(parts);
+  for (const part of whole) {
     const step = (BLOCKS_PER_READ * BLOCK_BYTES) / sum.BYTES_PER_ELEMENT;
     for (let at = 0; at < sum.length; at += step) {
       addBytes(sum.subarray(at, at + step), bytesOf(part.subarray(at, at + step)), 1);
       await pause();
     }
   }
+  // Not after a failure: a thread may still be at work in it.
+  FREE.set(
+    unmasker,
+    whole.map(({ buffer }) => buffer as SharedArrayBuffer),
+  );
 }
 
 /** Adds (sign 1) or takes away (sign -1) the bytes of as many words mod 2^m, in place. */

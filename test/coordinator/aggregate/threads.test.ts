@@ -32,6 +32,10 @@ describe.each<WordBits>([32, 16])("%i-bit words", (wordBits) => {
     expect(Buffer.compare(Buffer.from(sum.buffer), Buffer.from(expected.buffer))).toBe(0);
     expect(given).toHaveLength(threads);
     expect(given.reduce((a, b) => a + b)).toBe(9);
+    // Memory that is used again holds nothing of the sum before.
+    const again = newWords(wordBits, words).fill(7);
+    await applyMasks(crypto, again, masks, undefined, unmasker);
+    expect(Buffer.compare(Buffer.from(again.buffer), Buffer.from(expected.buffer))).toBe(0);
   });
 
   test("more masks than one pass takes", async () => {
