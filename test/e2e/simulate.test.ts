@@ -1,23 +1,13 @@
 /** `allulook simulate` as people run it: the same seed gives the same release, masked or not, and a report to look at. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import { report as reportSchema, type Report } from "../../simulations/report/schema.ts";
+import { drawn, inBrowser, openPage, startBrowser } from "../fakes/browser.ts";
 import { Machine } from "./machines.ts";
 import { scratch, SIZE } from "./small-federation.ts";
 
 const here = new Machine(null, "");
-const CANDIDATES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/snap/bin/chromium"];
-const executablePath = [process.env["ALLULOOK_CHROMIUM"] ?? "", ...CANDIDATES].find(
-  (path) => path !== "" && existsSync(path),
-);
-if (executablePath === undefined) {
-  process.stderr.write("A run's report.html was not opened: no Chromium here (set ALLULOOK_CHROMIUM to one)\n");
-}
-
 let place: Awaited<ReturnType<typeof scratch>>;
 const runs = new Map<string, Report>();
 
@@ -80,23 +70,18 @@ test("report.json tells of every round and head, and of the release on disk", as
   expect(model.params).toBeGreaterThan(100_000);
 });
 
-(executablePath === undefined ? test.skip : test)("report.html shows its curves in a browser", async () => {
-  const browser = await chromium.launch({ executablePath: executablePath as string, args: ["--no-sandbox"] });
-  try {
-    const page = await browser.newPage();
-    const complaints: string[] = [];
-    page.on("console", (message) => complaints.push(message.text()));
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    await page.goto(pathToFileURL(join(place.dir, "first", "report.html")).href);
-    await page.waitForSelector(".chart canvas");
-    const { curves, pictures } = await page.evaluate(() => ({
-      curves: document.querySelectorAll(".chart canvas").length,
-      pictures: [...document.images].filter((image) => image.complete && image.naturalWidth > 0).length,
-    }));
-    expect(curves).toBeGreaterThan(3);
-    expect(pictures).toBeGreaterThan(0);
-    expect(complaints).toEqual([]);
-  } finally {
-    await browser.close();
-  }
+inBrowser("in a browser", () => {
+  test("report.html shows its curves", async () => {
+    const browser = await startBrowser();
+    try {
+      const { page, complaints } = await openPage(browser, join(place.dir, "first", "report.html"), "light", 1280);
+      await page.waitForSelector(".chart canvas");
+      const { charts, pictures } = await drawn(page);
+      expect(charts.length).toBeGreaterThan(3);
+      expect(pictures.filter((shown) => shown).length).toBeGreaterThan(0);
+      expect(complaints).toEqual([]);
+    } finally {
+      await browser.close();
+    }
+  });
 });
