@@ -66,13 +66,7 @@ export function openVector(
   coordinatorKey: AgreementKey,
   sealed: Uint8Array,
 ): Uint8Array {
-  const out = new Uint8Array(plainLength(sender, sealed.length));
-  let at = 0;
-  for (const chunk of openChunks(crypto, sid, sender, coordinatorKey, sealed)) {
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  return out;
+  return openVectorWith(crypto, sealedVectorKey(crypto, sid, sender, coordinatorKey, sealed), sender, sealed);
 }
 
 /** The key of this one vector: with it anyone can open it, and nothing else. Throws SECAGG_KEY_WEAK, WIRE_HASH. */
